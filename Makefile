@@ -1,0 +1,43 @@
+# `make help` lists what can be done here. Nothing needs an activated environment.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+# What `make run` starts carries this mark, so that the next run finds what a killed one left.
+export STOCKPOT_RUN := $(CURDIR)
+
+.PHONY: help run test serve lint migrate lock clean
+
+help: ## List these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+run: .venv/installed .env ## Start everything in development at http://127.0.0.1:5000 (PORT=… for another)
+	@exec $(BIN)/python -m scripts.dev
+
+test: .venv/installed ## Run all tests and measure their coverage
+	@scripts/install_browser.sh
+	@mkdir -p instance/coverage && rm -f instance/coverage/*
+	@exec $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+serve: .venv/installed ## Serve with the production configuration, which the environment must complete
+	@export CONFIG_TYPE=config.ProductionConfig PATH="$(CURDIR)/$(BIN):$$PATH"; $(shell sed -n 's/^web: //p' Procfile)
+
+lint: .venv/installed ## Check style, types and security
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/bandit -q -c pyproject.toml -r app application.py celery_worker.py config.py settings.py
+
+migrate: .venv/installed .env ## Bring the database up to date
+	@exec $(BIN)/flask db upgrade
+
+lock: ## Lock the newest allowed versions of all packages, with hashes (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run this again." >&2; exit 1; }
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+
+clean: ## Delete what can be made again; .env and instance/ stay
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis htmlcov test-results instance/coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: requirements-dev.txt
+	@scripts/install.sh
+
+.env:
+	@$(BIN)/python scripts/write_env.py

@@ -1,0 +1,16 @@
+"""Accounts: registration, confirmation, sign-in and forgotten passwords, under `/users`."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register the blueprint, Flask-Security beside it, and the menu entries."""
+    from app.auth import events, security, tasks, views  # noqa: F401 - tasks register themselves
+    from app.core import menu
+
+    app.register_blueprint(views.auth_blueprint)
+    security.init_app(app)
+    events.init_app(app)
+    menu.add(app, menu.Entry("Sign in", "security.login", "visitors"))
+    menu.add(app, menu.Entry("Sign up", "security.register", "visitors"))
+    menu.add(app, menu.Entry("Sign out", "security.logout", "members", "post"))

@@ -1,0 +1,137 @@
+"""Flask-Security: its settings, its routes, and where ours replaces its own."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Flask, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_security import Security, SQLAlchemyUserDatastore
+from flask_wtf import FlaskForm
+
+from app.auth import forms, services
+from app.auth.models import Role, User
+from app.core import access
+from app.core.security import limit_rate
+from app.extensions import db
+from app.models import utcnow
+
+# Each of the library's routes that exists here: who may reach it, how often it may be posted to.
+ROUTES: dict[str, tuple[access.Access, str | None]] = {
+    "security.login": ("everyone", "10 per minute; 100 per hour"),
+    "security.logout": ("everyone", None),
+    "security.verify": ("members", "10 per minute"),
+    "security.register": ("everyone", "10 per minute; 50 per hour"),
+    "security.send_confirmation": ("everyone", "5 per minute; 20 per hour"),
+    "security.confirm_email": ("everyone", None),
+    "security.forgot_password": ("everyone", "5 per minute; 20 per hour"),
+    "security.reset_password": ("everyone", "10 per minute"),
+}
+
+SETTINGS: dict[str, Any] = {
+    "URL_PREFIX": "/users",
+    "REGISTERABLE": True,
+    "CONFIRMABLE": True,
+    "RECOVERABLE": True,
+    "PASSWORD_CONFIRM_REQUIRED": False,
+    "CONFIRM_EMAIL_WITHIN": timedelta(days=2),
+    "RESET_PASSWORD_WITHIN": timedelta(hours=2),
+    # Nobody learns from an answer whether an address has an account.
+    "RETURN_GENERIC_RESPONSES": True,
+    # No static files of the library's own; its pages and mails are ours.
+    "STATIC_FOLDER": None,
+    "LOGIN_USER_TEMPLATE": "auth/login.html",
+    "REGISTER_USER_TEMPLATE": "auth/register.html",
+    "SEND_CONFIRMATION_TEMPLATE": "auth/confirm.html",
+    "FORGOT_PASSWORD_TEMPLATE": "auth/forgot.html",
+    "RESET_PASSWORD_TEMPLATE": "auth/reset.html",
+    "VERIFY_TEMPLATE": "auth/verify.html",
+    "EMAIL_PLAINTEXT": False,
+    "EMAIL_HTML": False,
+    "REGISTER_EMAIL_TEMPLATE": "auth/mail/welcome",
+    "REGISTER_EMAIL_EXISTING_TEMPLATE": "auth/mail/already_registered",
+    "EMAIL_TEMPLATE_CONFIRM": "auth/mail/confirm",
+    "EMAIL_TEMPLATE_PASSWORD_RESET": "auth/mail/reset",
+    "EMAIL_TEMPLATE_PASSWORD_RESET_NOTICE": "auth/mail/password_changed",
+    # Ours covers every page, see core/security.py.
+    "CACHE_CONTROL": None,
+    "DATETIME_FACTORY": utcnow,
+    "CLI_USERS_NAME": None,
+    "CLI_ROLES_NAME": None,
+    "MSG_CONFIRM_REGISTRATION": (
+        "Thank you. We have sent a mail to %(email)s; open the link in it to confirm the address.",
+        "success",
+    ),
+    "MSG_CONFIRMATION_REQUEST": (
+        "If %(email)s waits to be confirmed, a mail with a new link is on its way.",
+        "info",
+    ),
+    "MSG_PASSWORD_RESET_REQUEST": (
+        "If %(email)s has an account, a mail with a link to set a new password is on its way.",
+        "info",
+    ),
+    "MSG_PASSWORD_RESET_NO_LOGIN": ("Your new password is set. Sign in with it.", "success"),
+    "MSG_EMAIL_CONFIRMED": ("Thank you, your address is confirmed. You can sign in.", "success"),
+    "MSG_ALREADY_CONFIRMED": ("This address is confirmed already. You can sign in.", "info"),
+    "MSG_INVALID_CONFIRMATION_TOKEN": (
+        "This link is not complete or not valid any more. Ask for a new one here.",
+        "error",
+    ),
+    "MSG_INVALID_RESET_PASSWORD_TOKEN": (
+        "This link is not complete or was used already. Ask for a new one here.",
+        "error",
+    ),
+    "MSG_CONFIRMATION_EXPIRED": (
+        "This link was good for %(within)s. Ask for a new one here.",
+        "error",
+    ),
+    "MSG_PASSWORD_RESET_EXPIRED": (
+        "This link was good for %(within)s. Ask for a new one here.",
+        "error",
+    ),
+    "MSG_GENERIC_AUTHN_FAILED": (
+        "The address or the password is wrong, or the address is not confirmed yet.",
+        "error",
+    ),
+    "MSG_UNAUTHENTICATED": ("Sign in to see this page.", "info"),
+    "MSG_INVALID_EMAIL_ADDRESS": ("Write the address in full, like name@example.com.", "error"),
+    "MSG_EMAIL_NOT_PROVIDED": ("Write your address.", "error"),
+    "MSG_PASSWORD_NOT_PROVIDED": ("Write a password.", "error"),
+    "MSG_PASSWORD_INVALID_LENGTH": ("Use at least %(length)s characters.", "error"),
+    "MSG_RETYPE_PASSWORD_MISMATCH": ("The two passwords differ.", "error"),
+}
+
+
+def init_app(app: Flask) -> None:
+    """Set the library up for `app`, and shut those of its routes that ROUTES does not name."""
+    for name, value in SETTINGS.items():
+        app.config.setdefault(f"SECURITY_{name}", value)
+    app.config.setdefault(
+        "SECURITY_EMAIL_VALIDATOR_ARGS",
+        {
+            "check_deliverability": False,
+            "allow_smtputf8": False,
+            # Domains like example.test reach nobody, which is what development wants.
+            "globally_deliverable": not (app.testing or app.config["MAILBOX_PATH"]),
+        },
+    )
+    security = Security(
+        app,
+        SQLAlchemyUserDatastore(db, User, Role),
+        mail_util_cls=services.BackgroundMail,
+        password_util_cls=services.PasswordRules,
+        register_form=forms.RegisterForm,
+        login_form=forms.LoginForm,
+        render_template=render,
+    )
+    security.want_json(lambda _: False)
+    for endpoint, (who, limits) in ROUTES.items():
+        if limits:
+            limit_rate(app, endpoint, limits)
+        access.state(app.view_functions[endpoint], who)
+
+
+def render(template: str, **context: Any) -> ResponseReturnValue:
+    """Return the page; one whose form was refused has the status 422."""
+    page = render_template(template, **context)
+    refused = any(value.errors for value in context.values() if isinstance(value, FlaskForm))
+    return make_response(page, 422 if request.method == "POST" and refused else 200)

@@ -1,0 +1,62 @@
+"""The rules of accounts: which addresses and passwords are accepted, and when one is forgotten."""
+
+from datetime import timedelta
+from typing import Any
+
+from flask_security import MailUtil, PasswordUtil
+from sqlalchemy import delete
+
+from app.auth.models import User
+from app.extensions import db
+from app.models import utcnow
+from app.tasks import send_email
+
+PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
+UNCONFIRMED_FOR = timedelta(days=30)
+LINKS = ("confirmation_link", "recovery_link", "reset_link")
+
+
+class BackgroundMail(MailUtil):
+    """Compares addresses in lower case and lets a worker send the mails."""
+
+    def normalize(self, email: str) -> str:
+        """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
+        return super().normalize(email).lower()
+
+    def validate(self, email: str) -> str:
+        """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
+        return super().validate(email).lower()
+
+    def send_mail(
+        self,
+        template: str,
+        subject: str,
+        recipient: str | tuple[str, str],
+        sender: str | tuple[str, str],
+        body: str | None,
+        html: str | None,
+        **kwargs: Any,
+    ) -> None:
+        """Queue the mail; the worker makes it from `template` and the links in `kwargs`."""
+        links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
+        send_email.delay(str(recipient), template, links)
+
+
+class PasswordRules(PasswordUtil):
+    """At least 8 characters (the library's own rule), at most 128, and nothing else."""
+
+    def validate(
+        self, password: str, is_register: bool, **kwargs: Any
+    ) -> tuple[list[str] | None, str]:
+        """Return what is wrong, and the password as it is stored."""
+        if len(password) > PASSWORD_LENGTH_MAX:
+            return [f"Use at most {PASSWORD_LENGTH_MAX} characters."], password
+        return super().validate(password, is_register, **kwargs)
+
+
+def forget_unconfirmed() -> int:
+    """Delete the accounts nobody confirmed within 30 days, and return how many there were."""
+    stale = delete(User).where(
+        User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR
+    )
+    return db.session.execute(stale).rowcount

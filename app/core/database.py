@@ -1,0 +1,52 @@
+"""How SQLite is opened: safe for several processes that write at once."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Connection, Engine, event
+
+READS = ("SELECT", "PRAGMA", "EXPLAIN")
+
+
+def init_app(app: Flask, db: SQLAlchemy) -> None:
+    """Bind `db` to `app`; nothing connects yet."""
+    db.init_app(app)
+    with app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            _make_folder(db.engine)
+            event.listen(db.engine, "connect", _on_connect)
+            event.listen(db.engine, "before_cursor_execute", _begin_immediate)
+
+
+def _make_folder(engine: Engine) -> None:
+    """SQLite makes the file but not its folder; a folder that cannot be made fails at connect."""
+    if engine.url.database and Path(engine.url.database).is_absolute():
+        try:
+            Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            return
+
+
+def _on_connect(connection: sqlite3.Connection, _: object) -> None:
+    """Readers do not block the writer, a second writer waits for 10 s, foreign keys hold."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout=10000")
+
+
+def _begin_immediate(
+    connection: Connection, cursor: sqlite3.Cursor, statement: str, *_: Any
+) -> None:
+    """Take the write lock with the first statement that writes.
+
+    A transaction that begins with a read and then writes gets SQLITE_BUSY at once, whatever the
+    timeout, when another process wrote in between. So reads run outside a transaction, each seeing
+    what is committed (as on PostgreSQL), and the first write begins one that already has the lock.
+    """
+    raw = cursor.connection
+    if not raw.in_transaction and not statement.lstrip().upper().startswith(READS):
+        raw.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,71 @@
+"""Errors reach `ADMINS` by mail: in the background, and each at most once in ten minutes."""
+
+import hashlib
+import logging
+import threading
+import time
+import traceback
+
+from flask import Flask
+from limits import RateLimitItemPerMinute
+
+INTERVAL = 600  # seconds
+ONCE = RateLimitItemPerMinute(1, INTERVAL // 60)
+
+
+class ErrorMailHandler(logging.Handler):
+    """Hands errors to a worker, which mails them.
+
+    A thread talks to the broker, so that a request which failed does not wait for it as well.
+    """
+
+    def __init__(self, app: Flask, level: int | str = logging.ERROR) -> None:
+        """Mail the errors of `app` to its `ADMINS`."""
+        super().__init__(level)
+        self._app = app
+        self._sent: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Mail `record`, unless the same error was mailed a short while ago."""
+        try:
+            fingerprint = fingerprint_of(record)
+            if not self._is_new(fingerprint):
+                return
+            context = {
+                "where": f"{record.filename}: {record.lineno}",
+                "summary": record.getMessage().splitlines()[0][:120],
+                "report": self.format(record),
+            }
+            threading.Thread(target=self._send, args=(fingerprint, context), daemon=True).start()
+        except Exception:
+            self.handleError(record)
+
+    def _is_new(self, fingerprint: str) -> bool:
+        now = time.monotonic()
+        self._sent = {key: at for key, at in self._sent.items() if now - at < INTERVAL}
+        if fingerprint in self._sent:
+            return False
+        self._sent[fingerprint] = now
+        return True
+
+    def _send(self, fingerprint: str, context: dict[str, str]) -> None:
+        """Publish one mail for each administrator, if no other process has."""
+        limits = self._app.extensions["rate_limits"].limiter
+        try:
+            if not limits.hit(ONCE, "error-mail", fingerprint):
+                return
+        except Exception:  # the store is down, which may be the very error: rather mail it twice
+            context = {**context, "note": "Other processes may have mailed this error too."}
+        send_task = self._app.extensions["celery"].send_task
+        for admin in self._app.config["ADMINS"]:
+            send_task("app.tasks.send_email", (admin, "mail/error", context))
+
+
+def fingerprint_of(record: logging.LogRecord) -> str:
+    """Return a text that is equal for two reports of one error, whatever the values in them."""
+    place = f"{record.pathname}:{record.lineno}"
+    if record.exc_info and record.exc_info[0]:
+        frames = traceback.extract_tb(record.exc_info[2])
+        last = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        place = f"{record.exc_info[0].__name__}:{last}"
+    return hashlib.sha256(place.encode()).hexdigest()[:32]

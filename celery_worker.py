@@ -1,0 +1,17 @@
+"""Worker and beat entry: `celery -A celery_worker.celery worker`."""
+
+from celery.signals import worker_process_init
+
+from app import create_app
+from app.extensions import db
+
+application = create_app()
+celery = application.extensions["celery"]
+
+
+@worker_process_init.connect
+def use_own_connections(**_: object) -> None:
+    """Forget the parent's database connections: two processes must not share a socket."""
+    with application.app_context():
+        for engine in db.engines.values():
+            engine.dispose(close=False)

@@ -1,0 +1,291 @@
+"""Configuration: one class for each environment, filled from the environment and `.env`.
+
+`CONFIG_TYPE` names the class. A value comes from the first of these that has it: an argument of
+`create_app()`, the CFG file that `CONFIG_FILE` names, the environment, `.env`, a file in
+`/run/secrets`, the class. This module alone reads the environment.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from settings import (
+    BrokerURL,
+    CommaSeparated,
+    ConfigurationError,
+    DatabaseURL,
+    Port,
+    Secret,
+    SecretText,
+    explain,
+    read_cfg_file,
+    read_env_file,
+    required,
+)
+
+BASE_DIR = Path(__file__).resolve().parent
+INSTANCE = BASE_DIR / "instance"
+PLACEHOLDERS = ("change-me", "only-for-tests")
+
+
+def flask_debug() -> bool:
+    """Tell whether Flask's debugger is on, as `flask --debug` and FLASK_DEBUG say."""
+    return os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no")
+
+
+class Config(BaseSettings):
+    """What all environments share: a field is a variable, a ClassVar or a property is not."""
+
+    model_config = SettingsConfigDict(
+        case_sensitive=True,
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_default=True,
+    )
+
+    APP_NAME: str = Field(default="Stockpot", max_length=60)
+    PORT: Port = 5000
+    DEBUG: bool = False
+
+    SECRET_KEY: Secret = "change-me"  # noqa: S105 - refused in production
+    SECURITY_PASSWORD_SALT: Secret = "change-me"  # noqa: S105
+
+    DATABASE_URL: DatabaseURL = f"sqlite:///{INSTANCE / 'app.db'}"
+    CELERY_BROKER_URL: BrokerURL = "redis://127.0.0.1:6379/0"
+    RESULT_BACKEND: Secret | None = None
+    REDIS_URL: BrokerURL = "redis://127.0.0.1:6379/1"
+
+    MAIL_SERVER: str = "127.0.0.1"
+    MAIL_PORT: Port = 25
+    MAIL_USE_TLS: bool = False
+    MAIL_USE_SSL: bool = False
+    MAIL_USERNAME: str | None = None
+    MAIL_PASSWORD: Secret | None = None
+    MAIL_DEFAULT_SENDER: str = "noreply@localhost"
+    ADMINS: CommaSeparated = []
+
+    SERVER_NAME: str | None = None
+    TRUSTED_HOSTS: CommaSeparated | None = None
+    PROXY_HOPS: int = Field(default=0, ge=0, le=5)
+
+    LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    LOG_FORMAT: Literal["text", "json"] = "text"
+    LOG_FILE: Path | None = None
+
+    # With its debugger on, Flask shows a traceback; without it a visitor gets our own page.
+    PROPAGATE_EXCEPTIONS: ClassVar[bool] = flask_debug()
+    MAX_CONTENT_LENGTH: ClassVar[int] = 2 * 1024 * 1024
+    MAX_FORM_MEMORY_SIZE: ClassVar[int] = 256 * 1024
+    PERMANENT_SESSION_LIFETIME: ClassVar[timedelta] = timedelta(days=14)
+    SESSION_COOKIE_SAMESITE: ClassVar[str] = "Lax"
+    SESSION_COOKIE_SECURE: ClassVar[bool] = False
+    REMEMBER_COOKIE_DURATION: ClassVar[timedelta] = timedelta(days=30)
+    REMEMBER_COOKIE_HTTPONLY: ClassVar[bool] = True
+    REMEMBER_COOKIE_SAMESITE: ClassVar[str] = "Lax"
+    REMEMBER_COOKIE_SECURE: ClassVar[bool] = False
+    HSTS: ClassVar[bool] = False
+
+    # A store that does not answer is given 0.3 s, then each process counts by itself.
+    RATELIMIT_ENABLED: ClassVar[bool] = True
+    RATELIMIT_IN_MEMORY_FALLBACK_ENABLED: ClassVar[bool] = True
+    RATELIMIT_STORAGE_OPTIONS: ClassVar[dict[str, Any]] = {
+        "socket_connect_timeout": 0.3,
+        "socket_timeout": 0.3,
+    }
+
+    MAILBOX_PATH: ClassVar[Path | None] = None
+
+    # What beat starts, and when: the fields of a crontab line, in UTC.
+    SCHEDULE: ClassVar[dict[str, dict[str, str]]] = {
+        "app.auth.tasks.forget_unconfirmed": {"hour": "3", "minute": "17"},
+    }
+
+    _others: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @field_validator("MAIL_USE_SSL")
+    @classmethod
+    def _one_kind_of_encryption(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and info.data.get("MAIL_USE_TLS"):
+            raise ValueError("and MAIL_USE_TLS are both on; STARTTLS and TLS exclude each other")
+        return value
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """What `create_app()` and the CFG file set besides the variables."""
+        return self._others
+
+    @property
+    def SQLALCHEMY_DATABASE_URI(self) -> str:
+        """The address with the driver that is installed: psycopg 3 for PostgreSQL."""
+        scheme, separator, rest = self.DATABASE_URL.partition("://")
+        if scheme in ("postgres", "postgresql"):
+            return SecretText(f"postgresql+psycopg{separator}{rest}")
+        return self.DATABASE_URL
+
+    @property
+    def SQLALCHEMY_ENGINE_OPTIONS(self) -> dict[str, Any]:
+        """Parameters stay out of error messages: they hold addresses and password hashes."""
+        bounds = {} if self.DATABASE_URL.startswith("sqlite") else {"connect_timeout": 5}
+        return {"pool_pre_ping": True, "hide_parameters": True, "connect_args": bounds}
+
+    @property
+    def RATELIMIT_STORAGE_URI(self) -> str:
+        """Limits are counted in one place for all processes."""
+        return self.REDIS_URL
+
+    @property
+    def CELERY(self) -> dict[str, Any]:
+        """Settings of Celery by Celery's own names; times in seconds."""
+        amqp = self.CELERY_BROKER_URL.startswith("amqp")
+        return {
+            "broker_url": self.CELERY_BROKER_URL,
+            "result_backend": self.RESULT_BACKEND,
+            "task_ignore_result": True,
+            "task_serializer": "json",
+            "result_serializer": "json",
+            "accept_content": ["json"],
+            "task_acks_late": True,
+            "task_reject_on_worker_lost": True,
+            "task_soft_time_limit": 540,
+            "task_time_limit": 600,
+            "worker_prefetch_multiplier": 1,
+            "worker_hijack_root_logger": False,
+            "worker_soft_shutdown_timeout": 20.0,
+            "worker_enable_soft_shutdown_on_idle": True,
+            "worker_cancel_long_running_tasks_on_connection_loss": False,
+            "broker_connection_retry_on_startup": True,
+            "broker_connection_max_retries": None,
+            # Redis gives an unacknowledged task to another worker after this time, so it must be
+            # longer than the longest task. RabbitMQ confirms that it has what we published.
+            "broker_transport_options": (
+                {"confirm_publish": True} if amqp else {"visibility_timeout": 3600}
+            ),
+            "task_default_queue_type": "quorum" if amqp else "classic",
+            "beat_schedule_filename": str(INSTANCE / "celerybeat-schedule"),
+        }
+
+
+class DevelopmentConfig(Config):
+    """The laptop: what `make run` starts is on the two ports after PORT."""
+
+    DEBUG: bool = True
+    CELERY_BROKER_URL: BrokerURL = Field(
+        default_factory=lambda data: f"redis://127.0.0.1:{data['PORT'] + 1}/0"
+    )
+    REDIS_URL: BrokerURL = Field(
+        default_factory=lambda data: f"redis://127.0.0.1:{data['PORT'] + 1}/1"
+    )
+    MAIL_PORT: Port = Field(default_factory=lambda data: data["PORT"] + 2)
+    LOG_FILE: Path | None = INSTANCE / "logs" / "app.log"
+    MAILBOX_PATH: ClassVar[Path | None] = INSTANCE / "mailbox"
+
+
+class TestingConfig(Config):
+    """Tests: `.env` is not read, and what a test has to choose has a default that shouts."""
+
+    TESTING: ClassVar[bool] = True
+    SECRET_KEY: Secret = "only-for-tests-secret-key"  # noqa: S105
+    SECURITY_PASSWORD_SALT: Secret = "only-for-tests-salt"  # noqa: S105
+    DATABASE_URL: DatabaseURL = "sqlite:////you-forgot-to-choose/a-database"
+    CELERY_BROKER_URL: BrokerURL = "redis://you-forgot-to-start-a-broker/0"
+    REDIS_URL: BrokerURL = "memory://"
+    MAIL_SERVER: str = "you-forgot-to-start-an-smtp-listener"
+    RATELIMIT_ENABLED: ClassVar[bool] = False
+
+
+class ProductionConfig(Config):
+    """The internet: refuses to start with what is fine only on a laptop."""
+
+    SESSION_COOKIE_SECURE: ClassVar[bool] = True
+    REMEMBER_COOKIE_SECURE: ClassVar[bool] = True
+    HSTS: ClassVar[bool] = True
+    PREFERRED_URL_SCHEME: ClassVar[str] = "https"
+    DATABASE_URL: DatabaseURL = ""
+    CELERY_BROKER_URL: BrokerURL = ""
+    REDIS_URL: BrokerURL = ""
+    MAIL_SERVER: str = ""
+    MAIL_PORT: Port = 587
+
+    @field_validator("SECRET_KEY", "SECURITY_PASSWORD_SALT")
+    @classmethod
+    def _secret(cls, value: str) -> str:
+        if any(placeholder in value for placeholder in PLACEHOLDERS):
+            raise ValueError("is missing or a placeholder; set 32 or more random characters")
+        if len(value) < 32 or len(set(value)) < 8:
+            raise ValueError("is too short or too regular; set 32 or more random characters")
+        return value
+
+    @field_validator("DATABASE_URL")
+    @classmethod
+    def _database_server(cls, value: str) -> str:
+        if value.startswith("sqlite"):
+            raise ValueError("names a SQLite file, which hosts cannot share; use PostgreSQL")
+        return required(value)
+
+    @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
+    @classmethod
+    def _present(cls, value: str) -> str:
+        return required(value)
+
+    @field_validator("TRUSTED_HOSTS")
+    @classmethod
+    def _known_hosts(cls, value: list[str] | None, info: ValidationInfo) -> list[str]:
+        if value:
+            return value
+        if info.data.get("SERVER_NAME"):
+            return [info.data["SERVER_NAME"].partition(":")[0]]
+        raise ValueError("is missing; list the host names of this site, or set SERVER_NAME")
+
+    @field_validator("DEBUG")
+    @classmethod
+    def _off(cls, value: bool) -> bool:
+        if value or flask_debug():
+            raise ValueError("or FLASK_DEBUG is on; a debugger lets visitors run code")
+        return value
+
+
+CONFIG_TYPES: dict[str, type[Config]] = {
+    f"config.{cls.__name__}": cls for cls in (DevelopmentConfig, TestingConfig, ProductionConfig)
+}
+
+
+def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Return the settings of the class `config_type`, by default the one `CONFIG_TYPE` names.
+
+    Raises ConfigurationError, whose message names every variable that is wrong, but no value.
+    """
+    environment = {**read_env_file(BASE_DIR / ".env"), **os.environ}
+    name = config_type or environment.get("CONFIG_TYPE") or "config.DevelopmentConfig"
+    if name not in CONFIG_TYPES:
+        raise ConfigurationError(
+            f"CONFIG_TYPE is {name!r}, which is no configuration. Use one of "
+            f"{', '.join(CONFIG_TYPES)}."
+        )
+    chosen = CONFIG_TYPES[name]
+    values = {**read_cfg_file(environment.get("CONFIG_FILE")), **(overrides or {})}
+    secrets = Path(environment.get("SECRETS_DIR") or "/run/secrets")
+    try:
+        settings = chosen(
+            _env_file=None if chosen is TestingConfig else BASE_DIR / ".env",
+            _secrets_dir=secrets if secrets.is_dir() else None,
+            **{key: value for key, value in values.items() if key in chosen.model_fields},
+        )
+    except ValidationError as error:
+        raise ConfigurationError(explain(chosen.__name__, error)) from None
+    settings._others = {
+        key: value for key, value in values.items() if key not in chosen.model_fields
+    }
+    return settings
+
+
+if __name__ == "__main__":
+    load()
+    sys.stdout.write("The configuration can be used.\n")

@@ -1,0 +1,118 @@
+"""What config.py is built from: kinds of values, files of settings, words for what is wrong."""
+
+import runpy
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import NoDecode
+
+BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps", "memory")
+
+
+class ConfigurationError(SystemExit):
+    """The configuration cannot be used; the message names every variable that is wrong.
+
+    A SystemExit, so that any process that meets it prints the message and exits with 1 before it
+    opens a port, and no traceback hides the message.
+    """
+
+
+class SecretText(str):
+    """A secret: a string for whoever uses it, stars in every `repr`, traceback and debugger."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'**********'"
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def required(value: str) -> str:
+    """Return `value`; raises ValueError when it is empty."""
+    if not value:
+        raise ValueError("is missing")
+    return value
+
+
+def _database(value: str) -> str:
+    scheme = _scheme(value)
+    if value and scheme.partition("+")[0] not in ("postgresql", "postgres", "sqlite"):
+        raise ValueError(
+            "is no address like postgresql://user:password@host/name or sqlite:///path"
+        )
+    return value
+
+
+def _broker(value: str) -> str:
+    if value and _scheme(value) not in BROKERS:
+        raise ValueError(f"must begin with one of {', '.join(BROKERS)} and ://")
+    return value
+
+
+def _scheme(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a host or port that cannot be read") from None
+    return parts.scheme if "://" in url else ""
+
+
+Secret = Annotated[str, AfterValidator(SecretText)]
+DatabaseURL = Annotated[Secret, AfterValidator(_database)]
+BrokerURL = Annotated[Secret, AfterValidator(_broker)]
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+Port = Annotated[int, Field(ge=1, le=65533)]
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` file, none if there is no file.
+
+    Raises ConfigurationError when the file cannot be read.
+    """
+    try:
+        return {key: value for key, value in dotenv_values(path).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"The settings in {path} cannot be read: {reason}. Correct the file or remove it."
+        ) from None
+
+
+def read_cfg_file(path: str | None) -> dict[str, Any]:
+    """Return what a file of `NAME = value` lines in Python sets, as Flask reads it.
+
+    Raises ConfigurationError when the file is missing or does not run.
+    """
+    if not path:
+        return {}
+    try:
+        names = runpy.run_path(path)
+    except Exception as error:  # the file is code, so anything can come out of it
+        raise ConfigurationError(
+            f"CONFIG_FILE names {path}, which cannot be read: {type(error).__name__}."
+        ) from None
+    return {name: value for name, value in names.items() if name.isupper()}
+
+
+def explain(name: str, error: ValidationError) -> str:
+    """Return one message with a line for each wrong variable of the class `name`."""
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"] == "default_factory_not_called":
+            continue  # it only follows from another problem in the list
+        variable = problem["loc"][0] if problem["loc"] else "?"
+        reason = problem.get("ctx", {}).get("error")
+        problems.append(f"  {variable} {reason}" if reason else f"  {variable}: {problem['msg']}")
+    return (
+        f"{name} cannot be used:\n" + "\n".join(problems) + "\nSet them in the "
+        "environment, in .env or as files in /run/secrets; docs/configuration.md describes each."
+    )
