@@ -1,5 +1,6 @@
 """The base form and the validators that forms share."""
 
+from collections.abc import MutableMapping
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -9,13 +10,13 @@ from wtforms.form import BaseForm
 
 
 class Form(FlaskForm):
-    """A form with CSRF protection; what is typed loses surrounding white space, except passwords."""
+    """A form with CSRF protection that strips white space around what is typed."""
 
     class Meta(FlaskForm.Meta):
         """How WTForms builds the fields of each form."""
 
         def bind_field(
-            self, form: BaseForm, unbound_field: UnboundField, options: dict[str, Any]
+            self, form: BaseForm, unbound_field: UnboundField, options: MutableMapping[str, Any]
         ) -> Field:
             """Return the field bound to `form`, with the filter that strips text."""
             kind = unbound_field.field_class

@@ -89,8 +89,8 @@ def choose_services(settings: config.Config) -> dict[str, str]:
         del services["valkey"]
     if "MAIL_SERVER" in settings.model_fields_set:
         del services["mailbox"]
-    else:
-        (config.INSTANCE / "mailbox").mkdir(exist_ok=True)
+    for part in ("cur", "new", "tmp"):  # which make a folder a Maildir
+        (config.INSTANCE / "mailbox" / part).mkdir(parents=True, exist_ok=True)
     (config.INSTANCE / "valkey").mkdir(exist_ok=True)
     return services
 
@@ -121,10 +121,10 @@ def run(services: dict[str, str], environment: dict[str, str], settings: config.
     honcho.manager.KILL_WAIT = SECONDS_TO_STOP
     manager = honcho.manager.Manager(Printer(sys.stdout))
     READY.unlink(missing_ok=True)
+    wait = f"until [ -e {shlex.quote(str(READY))} ]; do sleep 0.1; done; "
     for name, command in services.items():
-        if name in LATER:
-            command = f"until [ -e {shlex.quote(str(READY))} ]; do sleep 0.1; done; {command}"
-        manager.add_process(name, command, env=environment, cwd=str(ROOT))
+        start = wait + command if name in LATER else command
+        manager.add_process(name, start, env=environment, cwd=str(ROOT))
     # Migrations run while the web process starts, which takes as long.
     migrations = subprocess.Popen(
         [sys.executable, "-m", "flask", "db", "upgrade"], cwd=ROOT, env=environment

@@ -55,8 +55,9 @@ def failed_to_sign_in(_: Flask, user: User, **__: Any) -> None:
 
 
 def signed_out(_: Flask, user: User, **__: Any) -> None:
-    """Log a sign-out."""
-    logger.info("User %s signed out", user.id)
+    """Log a sign-out; confirming an address signs out too, nobody as a rule."""
+    if user.is_authenticated:
+        logger.info("User %s signed out", user.id)
 
 
 def asked_for_reset(_: Flask, user: User, **__: Any) -> None:

@@ -1,5 +1,8 @@
 """Users and their roles."""
 
+# The library's mixins declare plain attributes where a mapped class has descriptors.
+# pyright: reportIncompatibleVariableOverride=false
+
 from datetime import datetime
 
 from flask_security import RoleMixin, UserMixin

@@ -3,8 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from flask import Flask, make_response, render_template, request
-from flask.typing import ResponseReturnValue
+from flask import Flask, Response, after_this_request, render_template, request
 from flask_security import Security, SQLAlchemyUserDatastore
 from flask_wtf import FlaskForm
 
@@ -130,8 +129,15 @@ def init_app(app: Flask) -> None:
         access.state(app.view_functions[endpoint], who)
 
 
-def render(template: str, **context: Any) -> ResponseReturnValue:
-    """Return the page; one whose form was refused has the status 422."""
-    page = render_template(template, **context)
-    refused = any(value.errors for value in context.values() if isinstance(value, FlaskForm))
-    return make_response(page, 422 if request.method == "POST" and refused else 200)
+def render(template: str, **context: Any) -> str:
+    """Return the page; one that shows what is wrong with a form is sent with the status 422."""
+    forms_shown = [value for value in context.values() if isinstance(value, FlaskForm)]
+    if request.method == "POST" and any(form.errors for form in forms_shown):
+        after_this_request(unprocessable)
+    return render_template(template, **context)
+
+
+def unprocessable(response: Response) -> Response:
+    """Say by the status that the form was refused."""
+    response.status_code = 422
+    return response

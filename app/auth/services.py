@@ -56,7 +56,9 @@ class PasswordRules(PasswordUtil):
 
 def forget_unconfirmed() -> int:
     """Delete the accounts nobody confirmed within 30 days, and return how many there were."""
-    stale = delete(User).where(
-        User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR
+    stale = (
+        delete(User)
+        .where(User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR)
+        .returning(User.id)
     )
-    return db.session.execute(stale).rowcount
+    return len(db.session.scalars(stale).all())

@@ -76,7 +76,7 @@ class SmtpConnection:
                 raise
 
     def check(self) -> None:
-        """Greet the server and send nothing; raises OSError when it does not answer as it should."""
+        """Greet the server and send nothing; raises OSError when that fails."""
         with self._lock:
             if self._usable() is None:
                 self._open()

