@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from settings import (
     BrokerURL,
@@ -21,12 +21,15 @@ from settings import (
     ConfigurationError,
     DatabaseURL,
     Port,
+    ResultURL,
     Secret,
     SecretText,
+    StoreURL,
     explain,
     read_cfg_file,
     read_env_file,
     required,
+    secrets_folder,
 )
 
 BASE_DIR = Path(__file__).resolve().parent
@@ -44,6 +47,7 @@ class Config(BaseSettings):
 
     model_config = SettingsConfigDict(
         case_sensitive=True,
+        enable_decoding=False,  # lists are separated by commas, nothing is JSON
         env_file_encoding="utf-8",
         env_ignore_empty=True,
         extra="ignore",
@@ -60,8 +64,8 @@ class Config(BaseSettings):
 
     DATABASE_URL: DatabaseURL = f"sqlite:///{INSTANCE / 'app.db'}"
     CELERY_BROKER_URL: BrokerURL = "redis://127.0.0.1:6379/0"
-    RESULT_BACKEND: Secret | None = None
-    REDIS_URL: BrokerURL = "redis://127.0.0.1:6379/1"
+    RESULT_BACKEND: ResultURL | None = None
+    REDIS_URL: StoreURL = "redis://127.0.0.1:6379/1"
 
     MAIL_SERVER: str = "127.0.0.1"
     MAIL_PORT: Port = 25
@@ -180,7 +184,7 @@ class DevelopmentConfig(Config):
     CELERY_BROKER_URL: BrokerURL = Field(
         default_factory=lambda data: f"redis://127.0.0.1:{data['PORT'] + 1}/0"
     )
-    REDIS_URL: BrokerURL = Field(
+    REDIS_URL: StoreURL = Field(
         default_factory=lambda data: f"redis://127.0.0.1:{data['PORT'] + 1}/1"
     )
     MAIL_PORT: Port = Field(default_factory=lambda data: data["PORT"] + 2)
@@ -196,7 +200,7 @@ class TestingConfig(Config):
     SECURITY_PASSWORD_SALT: Secret = "only-for-tests-salt"  # noqa: S105
     DATABASE_URL: DatabaseURL = "sqlite:////you-forgot-to-choose/a-database"
     CELERY_BROKER_URL: BrokerURL = "redis://you-forgot-to-start-a-broker/0"
-    REDIS_URL: BrokerURL = "memory://"
+    REDIS_URL: StoreURL = "memory://"
     MAIL_SERVER: str = "you-forgot-to-start-an-smtp-listener"
     RATELIMIT_ENABLED: ClassVar[bool] = False
 
@@ -210,7 +214,7 @@ class ProductionConfig(Config):
     PREFERRED_URL_SCHEME: ClassVar[str] = "https"
     DATABASE_URL: DatabaseURL = ""
     CELERY_BROKER_URL: BrokerURL = ""
-    REDIS_URL: BrokerURL = ""
+    REDIS_URL: StoreURL = ""
     MAIL_SERVER: str = ""
     MAIL_PORT: Port = 587
 
@@ -232,7 +236,9 @@ class ProductionConfig(Config):
 
     @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
     @classmethod
-    def _present(cls, value: str) -> str:
+    def _present(cls, value: str, info: ValidationInfo) -> str:
+        if value.startswith("memory:") and info.field_name == "CELERY_BROKER_URL":
+            raise ValueError("is the memory of one process; no worker would see a task")
         return required(value)
 
     @field_validator("TRUSTED_HOSTS")
@@ -262,27 +268,30 @@ def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = N
 
     Raises ConfigurationError, whose message names every variable that is wrong, but no value.
     """
-    environment = {**read_env_file(BASE_DIR / ".env"), **os.environ}
-    name = config_type or environment.get("CONFIG_TYPE") or "config.DevelopmentConfig"
+    environment = {key: value for key, value in os.environ.items() if value}
+    name = config_type or environment.get("CONFIG_TYPE")
+    env_file = None if name == "config.TestingConfig" else BASE_DIR / ".env"
+    environment = {**read_env_file(env_file), **environment}
+    name = name or environment.get("CONFIG_TYPE") or "config.DevelopmentConfig"
     if name not in CONFIG_TYPES:
         raise ConfigurationError(
-            f"CONFIG_TYPE is {name!r}, which is no configuration. Use one of "
-            f"{', '.join(CONFIG_TYPES)}."
+            f"CONFIG_TYPE is {name!r}, but must be one of {', '.join(CONFIG_TYPES)}."
         )
     chosen = CONFIG_TYPES[name]
+    known = chosen.model_fields
     values = {**read_cfg_file(environment.get("CONFIG_FILE")), **(overrides or {})}
-    secrets = Path(environment.get("SECRETS_DIR") or "/run/secrets")
+    folder = secrets_folder(environment.get("SECRETS_DIR"))
     try:
         settings = chosen(
-            _env_file=None if chosen is TestingConfig else BASE_DIR / ".env",
-            _secrets_dir=secrets if secrets.is_dir() else None,
-            **{key: value for key, value in values.items() if key in chosen.model_fields},
+            _env_file=None if chosen is TestingConfig else env_file,  # type: ignore[call-arg]
+            _secrets_dir=folder,  # type: ignore[call-arg]
+            **{key: value for key, value in values.items() if key in known},
         )
     except ValidationError as error:
         raise ConfigurationError(explain(chosen.__name__, error)) from None
-    settings._others = {
-        key: value for key, value in values.items() if key not in chosen.model_fields
-    }
+    except SettingsError as error:
+        raise ConfigurationError(f"A file in {folder} cannot be read: {error}.") from None
+    settings._others = {key: value for key, value in values.items() if key not in known}
     return settings
 
 

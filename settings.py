@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import NoDecode
 
-BROKERS = ("redis", "rediss", "sentinel", "amqp", "amqps", "memory")
+DATABASES = ("postgresql", "postgresql+psycopg", "postgres", "sqlite")
 
 
 class ConfigurationError(SystemExit):
@@ -43,41 +42,50 @@ def required(value: str) -> str:
 
 
 def _database(value: str) -> str:
-    scheme = _scheme(value)
-    if value and scheme.partition("+")[0] not in ("postgresql", "postgres", "sqlite"):
+    if value and _scheme(value) not in DATABASES:
         raise ValueError(
             "is no address like postgresql://user:password@host/name or sqlite:///path"
         )
     return value
 
 
-def _broker(value: str) -> str:
-    if value and _scheme(value) not in BROKERS:
-        raise ValueError(f"must begin with one of {', '.join(BROKERS)} and ://")
-    return value
-
-
 def _scheme(url: str) -> str:
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        _ = urlsplit(url).port
     except ValueError:
         raise ValueError("has a host or port that cannot be read") from None
-    return parts.scheme if "://" in url else ""
+    return url.partition("://")[0] if "://" in url else ""
+
+
+def _begins_with(*schemes: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if value and _scheme(value) not in schemes:
+            raise ValueError(f"must begin with one of {', '.join(schemes)} and ://")
+        return value
+
+    return AfterValidator(check)
 
 
 Secret = Annotated[str, AfterValidator(SecretText)]
 DatabaseURL = Annotated[Secret, AfterValidator(_database)]
-BrokerURL = Annotated[Secret, AfterValidator(_broker)]
-CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+BrokerURL = Annotated[
+    Secret, _begins_with("redis", "rediss", "sentinel", "amqp", "amqps", "memory")
+]
+ResultURL = Annotated[
+    Secret, _begins_with("redis", "rediss", "sentinel", "rpc", "db+postgresql+psycopg")
+]
+StoreURL = Annotated[Secret, _begins_with("redis", "rediss", "memory")]
+CommaSeparated = Annotated[list[str], BeforeValidator(_split)]
 Port = Annotated[int, Field(ge=1, le=65533)]
 
 
-def read_env_file(path: Path) -> dict[str, str]:
+def read_env_file(path: Path | None) -> dict[str, str]:
     """Return the variables of a `.env` file, none if there is no file.
 
     Raises ConfigurationError when the file cannot be read.
     """
+    if path is None:
+        return {}
     try:
         return {key: value for key, value in dotenv_values(path).items() if value is not None}
     except (OSError, UnicodeDecodeError) as error:
@@ -101,6 +109,19 @@ def read_cfg_file(path: str | None) -> dict[str, Any]:
             f"CONFIG_FILE names {path}, which cannot be read: {type(error).__name__}."
         ) from None
     return {name: value for name, value in names.items() if name.isupper()}
+
+
+def secrets_folder(path: str | None) -> Path | None:
+    """Return the folder with a file for each secret, None if this machine has none.
+
+    Raises ConfigurationError when `path`, the value of SECRETS_DIR, is no folder.
+    """
+    folder = Path(path or "/run/secrets")
+    if folder.is_dir():
+        return folder
+    if path:
+        raise ConfigurationError(f"SECRETS_DIR names {path}, which is no folder.")
+    return None
 
 
 def explain(name: str, error: ValidationError) -> str:

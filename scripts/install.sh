@@ -11,7 +11,12 @@ for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11
     fi
 done
 if [ -z "$python" ]; then
-    echo "Stockpot needs Python 3.11 or newer, and this machine has $(python3 --version 2>&1 || echo none). Install a newer one and run make again." >&2
+    echo "Stockpot needs Python 3.11 or newer, and this machine has $(python3 --version 2>/dev/null || echo none). Install a newer one and run make again." >&2
+    exit 1
+fi
+
+if ! command -v uv >/dev/null 2>&1 && ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    echo "Stockpot needs Python's venv module, which $python lacks. Install it (on Debian and Ubuntu it is the package python3-venv) and run make again." >&2
     exit 1
 fi
 
