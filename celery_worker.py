@@ -1,5 +1,7 @@
 """Worker and beat entry: `celery -A celery_worker.celery worker`."""
 
+import signal
+
 from celery.signals import worker_process_init
 
 from app import create_app
@@ -15,3 +17,10 @@ def use_own_connections(**_: object) -> None:
     with application.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
+    # A worker that is stopped at once ends its processes with this signal: their jobs are let go.
+    signal.signal(signal.SIGTERM, leave)
+
+
+def leave(*_: object) -> None:
+    """End the process in an orderly way."""
+    raise SystemExit(0)

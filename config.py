@@ -107,9 +107,17 @@ class Config(BaseSettings):
 
     MAILBOX_PATH: ClassVar[Path | None] = None
 
-    # What beat starts, and when: the fields of a crontab line, in UTC.
+    # Durable jobs, in seconds: how long a worker may give no sign of life before another takes its
+    # job, how often each worker looks for jobs, when a hint that brought nothing is given again.
+    JOBS_LEASE: ClassVar[float] = 30.0
+    JOBS_SWEEP: ClassVar[float] = 2.0
+    JOBS_HINT_AGAIN: ClassVar[float] = 20.0
+
+    # Durable tasks that start by themselves, and when: the fields of a crontab line, in UTC.
     SCHEDULE: ClassVar[dict[str, dict[str, str]]] = {
         "app.auth.tasks.forget_unconfirmed": {"hour": "3", "minute": "17"},
+        "app.jobs.housekeeping.purge": {"hour": "3", "minute": "37"},
+        "app.jobs.housekeeping.report_dead": {"hour": "6", "minute": "7"},
     }
 
     _others: dict[str, Any] = PrivateAttr(default_factory=dict)
@@ -147,32 +155,16 @@ class Config(BaseSettings):
 
     @property
     def CELERY(self) -> dict[str, Any]:
-        """Settings of Celery by Celery's own names; times in seconds."""
-        amqp = self.CELERY_BROKER_URL.startswith("amqp")
+        """Settings of Celery, times in seconds; app/core/celery.py has those that never change."""
         return {
+            # The last two, because Celery prefers a variable of the environment to the first.
             "broker_url": self.CELERY_BROKER_URL,
+            "broker_read_url": self.CELERY_BROKER_URL,
+            "broker_write_url": self.CELERY_BROKER_URL,
             "result_backend": self.RESULT_BACKEND,
-            "task_ignore_result": True,
-            "task_serializer": "json",
-            "result_serializer": "json",
-            "accept_content": ["json"],
-            "task_acks_late": True,
-            "task_reject_on_worker_lost": True,
             "task_soft_time_limit": 540,
             "task_time_limit": 600,
-            "worker_prefetch_multiplier": 1,
-            "worker_hijack_root_logger": False,
             "worker_soft_shutdown_timeout": 20.0,
-            "worker_enable_soft_shutdown_on_idle": True,
-            "worker_cancel_long_running_tasks_on_connection_loss": False,
-            "broker_connection_retry_on_startup": True,
-            "broker_connection_max_retries": None,
-            # Redis gives an unacknowledged task to another worker after this time, so it must be
-            # longer than the longest task. RabbitMQ confirms that it has what we published.
-            "broker_transport_options": (
-                {"confirm_publish": True} if amqp else {"visibility_timeout": 3600}
-            ),
-            "task_default_queue_type": "quorum" if amqp else "classic",
             "beat_schedule_filename": str(INSTANCE / "celerybeat-schedule"),
         }
 
@@ -203,6 +195,9 @@ class TestingConfig(Config):
     REDIS_URL: StoreURL = "memory://"
     MAIL_SERVER: str = "you-forgot-to-start-an-smtp-listener"
     RATELIMIT_ENABLED: ClassVar[bool] = False
+    JOBS_LEASE: ClassVar[float] = 3.0
+    JOBS_SWEEP: ClassVar[float] = 0.5
+    JOBS_HINT_AGAIN: ClassVar[float] = 3.0
 
 
 class ProductionConfig(Config):

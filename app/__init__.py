@@ -11,6 +11,7 @@ from app.core import celery, database, mail, menu, requests, security
 from app.core.errors import register_error_pages
 from app.core.logging import configure_logging
 from app.extensions import csrf, db
+from app.jobs import init_app as init_jobs
 
 FEATURES = ("auth", "main", "health", "mailbox")
 
@@ -47,6 +48,7 @@ def initialize_extensions(app: Flask) -> None:
     celery.init_app(app)
     mail.init_app(app)
     menu.init_app(app)
+    init_jobs(app)
 
 
 def register_blueprints(app: Flask) -> None:

@@ -1,41 +1,40 @@
 """Tasks of the whole application."""
 
 import logging
+import uuid
 from typing import Any
 
 from celery import shared_task
 from flask import current_app
 
 from app.core import mail
+from app.jobs.current import PermanentError, current_job
+from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
 
 
-class MailNotDelivered(Exception):
-    """The mail server did not take a mail now, but may later."""
-
-
-@shared_task(
-    autoretry_for=(MailNotDelivered,),
-    max_retries=8,
-    retry_backoff=2,
-    retry_backoff_max=600,
-    retry_jitter=True,
-)
+@shared_task(base=DurableTask, job_queue="mail", secret_arguments=("context",), max_attempts=15)
 def send_email(
     to: str, template: str, context: dict[str, Any], reply_to: str | None = None
 ) -> None:
     """Send the mail that `template` makes of `context` to the address `to`.
 
-    Tries again for about half an hour, waiting ever longer. A refusal for good is logged as an
-    error and not tried again.
+    Tries again for some hours, waiting ever longer. A refusal for good is not tried again. A
+    copy, which a process that dies at the wrong moment can cause, has the same Message-ID.
     """
-    message = mail.compose(to, template, context, reply_to)
+    message = mail.compose(
+        to,
+        template,
+        context,
+        message_id=str(current_job.id or uuid.uuid4()),
+        date=current_job.created_at,
+        reply_to=reply_to,
+    )
     try:
-        current_app.extensions["smtp"].send(message)
+        current_job.receipt = current_app.extensions["smtp"].send(message, current_job.handoff)
     except OSError as error:
         if mail.is_permanent(error):
-            logger.error("The mail %s was refused for good: %s", template, error)
-            return
-        raise MailNotDelivered(f"The mail {template} was not taken: {error}") from error
+            raise PermanentError(f"The mail server refused the mail for good: {error}") from error
+        raise
     logger.info("The mail %s is sent as %s", template, message["Message-ID"])

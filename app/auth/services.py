@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from flask import Response, after_this_request, has_request_context
 from flask_security import MailUtil, PasswordUtil
 from sqlalchemy import delete
 
@@ -37,9 +38,20 @@ class BackgroundMail(MailUtil):
         html: str | None,
         **kwargs: Any,
     ) -> None:
-        """Queue the mail; the worker makes it from `template` and the links in `kwargs`."""
+        """Add the mail to the transaction; the worker makes it from `template` and its links.
+
+        Some of the library's views change nothing and so commit nothing: the commit is asked for.
+        """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
-        send_email.delay(str(recipient), template, links)
+        send_email.delay_on_commit(str(recipient), template, links)
+        if has_request_context():
+            after_this_request(commit)
+
+
+def commit(response: Response) -> Response:
+    """Commit what the request did, at its end."""
+    db.session.commit()
+    return response
 
 
 class PasswordRules(PasswordUtil):

@@ -5,14 +5,13 @@ import logging
 from celery import shared_task
 
 from app.auth import services
-from app.extensions import db
+from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
 
 
-@shared_task
+@shared_task(base=DurableTask)
 def forget_unconfirmed() -> None:
-    """Delete the accounts nobody confirmed; beat starts this every night."""
+    """Delete the accounts nobody confirmed; the schedule starts this every night."""
     count = services.forget_unconfirmed()
-    db.session.commit()
     logger.info("Deleted %d accounts that were never confirmed", count)

@@ -4,42 +4,80 @@ import logging
 from typing import Any
 
 from celery import Celery, Task
-from celery.schedules import crontab
 from celery.signals import before_task_publish, setup_logging
-from flask import Flask, appcontext_pushed, g, has_app_context
+from flask import Flask, appcontext_popped, appcontext_pushed, current_app, g, has_app_context
 
-EXPIRES = 3600  # seconds after which a tick that no worker took is dropped
+# A worker takes from all of them in turn, so that a backlog in one does not delay the others.
+QUEUES = ("mail", "default", "long", "sweep")
+
+DEFAULTS: dict[str, Any] = {
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "task_ignore_result": True,
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_default_queue": "default",
+    "worker_prefetch_multiplier": 1,
+    "worker_hijack_root_logger": False,
+    "worker_enable_soft_shutdown_on_idle": True,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+}
+# Redis gives an unacknowledged task to another worker after the visibility timeout (seconds), so
+# it must be longer than the longest task.
+ON_REDIS: dict[str, Any] = {
+    "broker_transport_options": {"visibility_timeout": 3600},
+    "task_queues": {name: {} for name in QUEUES},
+}
+# RabbitMQ confirms that it has what is published, and keeps it on several nodes.
+ON_RABBITMQ: dict[str, Any] = {
+    "broker_transport_options": {"confirm_publish": True},
+    "task_queues": {name: {"queue_arguments": {"x-queue-type": "quorum"}} for name in QUEUES},
+}
+
+
+class FlaskTask(Task):
+    """A task that runs in an application context of its own."""
+
+    abstract = True
+
+    @property
+    def flask_app(self) -> Flask:
+        """The application this task belongs to."""
+        return self.app.flask_app  # type: ignore[attr-defined]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task."""
+        with self.flask_app.app_context():
+            g.request_id = self.request.get("request_id")
+            g.task_id = self.request.id
+            return self.run(*args, **kwargs)
 
 
 def init_app(app: Flask) -> None:
     """Make the Celery application of `app`; it is `app.extensions["celery"]`."""
-
-    class FlaskTask(Task):
-        """A task that runs in an application context of its own."""
-
-        abstract = True
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            with app.app_context():
-                g.request_id = self.request.get("request_id")
-                g.task_id = self.request.id
-                return self.run(*args, **kwargs)
-
     celery = Celery(app.import_name, task_cls=FlaskTask)
-    celery.config_from_object(app.config["CELERY"])
-    celery.conf.beat_schedule = {
-        task: {"task": task, "schedule": crontab(**when), "options": {"expires": EXPIRES}}
-        for task, when in app.config["SCHEDULE"].items()
-    }
+    celery.flask_app = app  # type: ignore[attr-defined]
+    on_rabbitmq = app.config["CELERY"]["broker_url"].startswith("amqp")
+    broker = ON_RABBITMQ if on_rabbitmq else ON_REDIS
+    celery.config_from_object({**DEFAULTS, **broker, **app.config["CELERY"]})
     celery.set_default()
     app.extensions["celery"] = celery
     # Where several applications share a process, a task goes to the broker of the one in whose
     # context it is called.
     appcontext_pushed.connect(_use_own_celery, app)
+    appcontext_popped.connect(_use_outer_celery, app)
 
 
 def _use_own_celery(app: Flask, **_: Any) -> None:
     app.extensions["celery"].set_current()
+
+
+def _use_outer_celery(_: Flask, **__: Any) -> None:
+    if has_app_context():
+        current_app.extensions["celery"].set_current()
 
 
 @before_task_publish.connect

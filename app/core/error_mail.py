@@ -9,6 +9,8 @@ import traceback
 from flask import Flask
 from limits import RateLimitItemPerMinute
 
+logger = logging.getLogger(__name__)
+
 INTERVAL = 600  # seconds
 ONCE = RateLimitItemPerMinute(1, INTERVAL // 60)
 
@@ -31,12 +33,11 @@ class ErrorMailHandler(logging.Handler):
             fingerprint = fingerprint_of(record)
             if not self._is_new(fingerprint):
                 return
-            context = {
-                "where": f"{record.filename}: {record.lineno}",
-                "summary": record.getMessage().splitlines()[0][:120],
-                "report": self.format(record),
-            }
-            threading.Thread(target=self._send, args=(fingerprint, context), daemon=True).start()
+            report = self.format(record)  # this also leaves the message without its secrets
+            context = {"summary": record.message[:120], "report": report}
+            threading.Thread(
+                target=self._send, args=(fingerprint, context), name="error-mail", daemon=True
+            ).start()
         except Exception:
             self.handleError(record)
 
@@ -50,15 +51,18 @@ class ErrorMailHandler(logging.Handler):
 
     def _send(self, fingerprint: str, context: dict[str, str]) -> None:
         """Publish one mail for each administrator, if no other process has."""
-        limits = self._app.extensions["rate_limits"].limiter
         try:
-            if not limits.hit(ONCE, "error-mail", fingerprint):
+            if not self._app.extensions["rate_limits"].limiter.hit(ONCE, "error-mail", fingerprint):
                 return
         except Exception:  # the store is down, which may be the very error: rather mail it twice
             context = {**context, "note": "Other processes may have mailed this error too."}
-        send_task = self._app.extensions["celery"].send_task
-        for admin in self._app.config["ADMINS"]:
-            send_task("app.tasks.send_email", (admin, "mail/error", context))
+        try:
+            for admin in self._app.config["ADMINS"]:
+                self._app.extensions["celery"].send_task(
+                    "app.tasks.send_email", (admin, "mail/error", context)
+                )
+        except Exception as error:  # no mail without a broker, but the log has the error
+            logger.warning("An error could not be mailed: %s", error)
 
 
 def fingerprint_of(record: logging.LogRecord) -> str:

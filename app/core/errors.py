@@ -3,17 +3,20 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, current_app, g, make_response, render_template, request
+from flask import Flask, Response, current_app, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from jinja2 import Template
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import (
+    BadRequestKeyError,
     HTTPException,
     SecurityError,
     ServiceUnavailable,
 )
 
+from app.core.requests import current_request_id
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
@@ -61,11 +64,13 @@ def wants_json() -> bool:
     """Tell whether the client asks for JSON rather than for a page."""
     accept = request.accept_mimetypes
     best = accept.best_match(["text/html", "application/json", "application/problem+json"])
-    return best is not None and best != "text/html" and accept[best] > accept["text/html"]
+    return best not in (None, "text/html")
 
 
 def _detail_of(error: HTTPException) -> str | None:
     """Return what a view said with `abort(code, "…")`, not Werkzeug's own words."""
+    if isinstance(error, BadRequestKeyError):
+        return None
     return error.description if error.description != type(error).description else None
 
 
@@ -77,12 +82,9 @@ def _as_json(error: HTTPException, detail: str | None) -> Response:
         "title": HTTPStatus(code).phrase,
         "status": code,
         "detail": detail or HTTPStatus(code).description,
-        "request_id": g.get("request_id"),
+        "request_id": current_request_id(),
     }
-    response = current_app.json.response(problem)
-    response.mimetype = "application/problem+json"
-    response.status_code = code
-    return response
+    return make_response(problem, code, {"Content-Type": "application/problem+json"})
 
 
 def _as_page(error: HTTPException, detail: str | None) -> Response:
@@ -91,9 +93,9 @@ def _as_page(error: HTTPException, detail: str | None) -> Response:
         "code": code,
         "title": HTTPStatus(code).phrase,
         "detail": detail,
-        "request_id": g.get("request_id"),
+        "request_id": current_request_id(),
     }
-    names = [f"{code}.html", "500.html" if code >= 500 else "400.html"]
+    names: list[str | Template] = [f"{code}.html", "500.html" if code >= 500 else "400.html"]
     if code < 500 and not isinstance(error, SecurityError):
         return make_response(render_template(names, **context), code)
     # No context processors, which would ask the database who is signed in, and no navigation.

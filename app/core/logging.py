@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from flask import Flask, g, has_app_context, has_request_context, request
 from flask.logging import default_handler
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 from app.core.error_mail import ErrorMailHandler
+from app.core.requests import current_request_id
 
 TEXT = "%(asctime)s %(levelname)s: %(message)s [in %(filename)s: %(lineno)d]%(context)s"
 JSON = (
@@ -21,35 +24,66 @@ JSON = (
 FILE_SIZE = 5 * 1024 * 1024  # bytes
 FILE_COUNT = 5
 
-# Values that follow a telling name, in a query, a header, JSON or the repr of a dict.
-NAMED_SECRET = re.compile(
-    r"""(?ix) ( [\w-]* (?: passw(?:or)?d | passwd | secret | token | api[_-]?key | salt
-                         | authorization | cookie | session | recovery[_-]?code ) \w*
-               ["']? \s* [=:] \s* )
-        ( "[^"]*" | '[^']*' | (?:bearer|basic)\s+\S+ | [^\s,;&"'}\]]+ )"""
+# Names that give a secret away, and what may stand between such a name and its value: in a query, a
+# header, JSON, the repr of a dict or of the pairs of a form. All patterns here take linear time,
+# whatever a visitor sends: they look at a bounded part of a name, or give nothing back.
+TELLING = (
+    r"(?:passw(?:or)?d|passwd|secret|token|api[_-]?key|salt|authorization|cookie|session"
+    r"|recovery[_-]?code)"
 )
-BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
+QUOTED = r"""(?:\\*[bru]{0,2}\\*(?:"(?:\\.|[^"\\])*+(?:"|\Z)|'(?:\\.|[^'\\])*+(?:'|\Z)))"""
+NAMED_SECRET = re.compile(
+    rf"""(?isx) ( {TELLING} [\w-]{{0,60}}+ \\* (?: ["']? \s*+ [=:] | ["'] \s*+ , ) \s*+ )
+         ( [\[(] (?: [\s,]*+ {QUOTED} )++ | {QUOTED} | (?:bearer|basic)\s++\S++ | [^\s&]++ )"""
+)
+HEADER = re.compile(r"(?i)((?:cookie|authorization)[ \t]*+:)[^\r\n]++")
+CREDENTIALS = re.compile(r"(://[^\s/:@]*+:)[^\s/]+@")
+BEARER = re.compile(r"(?i)\b(bearer|basic)\s++[\w.~+/=-]{8,}+")
 # What itsdangerous signs: the tokens in the links of our mails, and the session cookie.
-SIGNED = re.compile(r"\.?[\w-]{8,}\.[\w-]{5,}\.[\w-]{27,}")
-ADDRESS = re.compile(r"([\w+-])[\w.+-]*(@|%40)(?=[\w-])", re.ASCII)
+SIGNED = re.compile(r"(?<![\w-])\.?[\w-]{8,}+\.[\w-]{5,}+\.[\w-]{27,}+")
+LOCAL = r"""[^\s@<>"'(),:;/\\\[\]{}|=&?]"""
+ADDRESS = re.compile(rf"(?<!{LOCAL})({LOCAL}){LOCAL}*(@|%40)(?=[\w\[-])")
+COLOUR = re.compile(r"\x1b\[[\d;]*m")
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Redactor:
     """Takes secrets and the local part of addresses out of a text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Know `secrets` by their values, besides the patterns that give others away."""
-        known = sorted({secret for secret in secrets if len(secret) >= 8}, key=len, reverse=True)
+        """Know `secrets`, and the passwords in those that are addresses, by their values."""
+        values = set(secrets)
+        for secret in tuple(values):
+            if found := re.search(r"://[^\s/:@]*:([^\s/]+)@", secret):
+                values |= {found[1], unquote(found[1])}
+        known = sorted((value for value in values if len(value) >= 8), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, text: str) -> str:
         """Return `text` fit for a log."""
         if self._known:
             text = self._known.sub("[redacted]", text)
+        text = HEADER.sub(r"\1 [redacted]", text)
         text = NAMED_SECRET.sub(r"\1[redacted]", text)
+        text = CREDENTIALS.sub(r"\1[redacted]@", text)
         text = BEARER.sub(r"\1 [redacted]", text)
         text = SIGNED.sub("[redacted]", text)
         return ADDRESS.sub(r"\1***\2", text)
+
+    def clean(self, value: Any, name: str = "") -> Any:
+        """Return `value`, which is called `name`, fit to be encoded as JSON for a log."""
+        if re.search(TELLING, name, re.IGNORECASE):
+            return "[redacted]"
+        if isinstance(value, dict):
+            return {self(str(key)): self.clean(item, str(key)) for key, item in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [self.clean(item) for item in value]
+        return value if value is None or isinstance(value, int | float) else self(str(value))
+
+
+def on_one_line(text: str) -> str:
+    """Return `text` with what would end a line or steer a terminal written out, as `\\n`."""
+    return CONTROL.sub(lambda found: repr(found[0])[1:-1], COLOUR.sub("", text))
 
 
 class ContextFilter(logging.Filter):
@@ -57,52 +91,58 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record through, completed."""
-        record.request_id = g.get("request_id") if has_app_context() else None
-        record.task_id = g.get("task_id") if has_app_context() else None
-        record.remote_addr = request.remote_addr if has_request_context() else None
-        parts = (
-            ("request", record.request_id),
-            ("task", record.task_id),
-            ("from", record.remote_addr),
-        )
+        request_id = current_request_id()
+        task_id = g.get("task_id") if has_app_context() else None
+        remote_addr = request.remote_addr if has_request_context() else None
+        parts = (("request", request_id), ("task", task_id), ("from", remote_addr))
         context = " ".join(f"{name} {value}" for name, value in parts if value)
-        record.context = f" [{context}]" if context else ""
+        record.__dict__.update(
+            request_id=request_id,
+            task_id=task_id,
+            remote_addr=remote_addr,
+            context=f" [{context}]" if context else "",
+        )
         return True
 
 
 class TextFormatter(logging.Formatter):
-    """`2021-05-14 16:14:31,910 INFO: Index page loading [in views.py: 6]`, then the context."""
+    """`2021-05-14 16:14:31,910 INFO: Index page loading [in views.py: 6]`, then the context.
+
+    Only a record begins at the margin: tracebacks are indented, so that nothing in a message or
+    in an exception can pass for a line of its own.
+    """
 
     def __init__(self, redact: Redactor) -> None:
-        """Format with `redact` as the last step, so that tracebacks pass through it too."""
+        """Format with `redact` applied to messages and tracebacks."""
         super().__init__(TEXT)
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; line breaks in a message cannot forge a second one."""
-        record.message = record.getMessage()
-        return self._redact(super().format(record))
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the line without the traceback."""
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
-        return super().formatMessage(record)
+        """Return the line and what belongs to it."""
+        record.message = on_one_line(self._redact(record.getMessage()))
+        record.asctime = self.formatTime(record)
+        traces = [self.formatException(record.exc_info)] if record.exc_info else []
+        if record.stack_info:
+            traces.append(record.stack_info)
+        below = self._redact("\n".join(traces)).splitlines() if traces else []
+        return "\n  ".join([self.formatMessage(record), *map(on_one_line, below)])
 
 
 class RedactingJsonFormatter(JsonFormatter):
-    """The same fields as one JSON object a line."""
+    """The same fields, and those given as `extra`, as one JSON object a line."""
 
     def __init__(self, redact: Redactor) -> None:
-        """Format with `redact` applied to every text before it is encoded."""
-        super().__init__(JSON, rename_fields={"asctime": "time", "levelname": "level"})
+        """Format with `redact` applied to every value before it is encoded."""
+        super().__init__(
+            JSON,
+            rename_fields={"asctime": "time", "levelname": "level"},
+            reserved_attrs=[*RESERVED_ATTRS, "context"],
+        )
         self._redact = redact
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Return `log_data` without secrets."""
-        return {
-            name: self._redact(value) if isinstance(value, str) else value
-            for name, value in log_data.items()
-        }
+        return self._redact.clean(log_data)
 
 
 def configure_logging(app: Flask) -> None:
@@ -111,7 +151,29 @@ def configure_logging(app: Flask) -> None:
     Logging belongs to the process: of several applications in one, the last one decides.
     """
     redact = Redactor(value for value in _texts(app.config) if type(value) is not str)
-    handlers: dict[str, Any] = {
+    formatter = RedactingJsonFormatter if app.config["LOG_FORMAT"] == "json" else TextFormatter
+    handlers = _handlers(app)
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "filters": {"context": {"()": ContextFilter}},
+            "formatters": {
+                "chosen": {"()": formatter, "redact": redact},
+                "text": {"()": TextFormatter, "redact": redact},
+            },
+            "handlers": handlers,
+            "loggers": {"alembic.runtime.plugins": {"level": "WARNING"}},
+            "root": {"level": app.config["LOG_LEVEL"], "handlers": list(handlers)},
+        }
+    )
+    app.logger.removeHandler(default_handler)
+    app.logger.setLevel(app.config["LOG_LEVEL"])
+
+
+def _handlers(app: Flask) -> dict[str, dict[str, Any]]:
+    """Return where the lines of `app` go, in the words of dictConfig."""
+    handlers: dict[str, dict[str, Any]] = {
         "console": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}
     }
     if app.config["LOG_FILE"]:
@@ -125,30 +187,14 @@ def configure_logging(app: Flask) -> None:
             "backupCount": FILE_COUNT,
             "encoding": "utf-8",
         }
-    for handler in handlers.values():
-        handler |= {"formatter": "chosen", "filters": ["context"]}
     if app.config["ADMINS"]:
-        handlers["mail"] = {
-            "()": ErrorMailHandler,
-            "app": app,
-            "level": "ERROR",
-            "formatter": "chosen",
-            "filters": ["context"],
-        }
-    formatter = RedactingJsonFormatter if app.config["LOG_FORMAT"] == "json" else TextFormatter
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "filters": {"context": {"()": ContextFilter}},
-            "formatters": {"chosen": {"()": formatter, "redact": redact}},
-            "handlers": handlers,
-            "loggers": {"alembic.runtime.plugins": {"level": "WARNING"}},
-            "root": {"level": app.config["LOG_LEVEL"], "handlers": list(handlers)},
-        }
-    )
-    app.logger.removeHandler(default_handler)
-    app.logger.setLevel(app.config["LOG_LEVEL"])
+        # People read mails, so these are text whatever LOG_FORMAT says.
+        mail = {"()": ErrorMailHandler, "app": app, "level": "ERROR", "formatter": "text"}
+        handlers["mail"] = mail
+    return {
+        name: {"formatter": "chosen", "filters": ["context"], **handler}
+        for name, handler in handlers.items()
+    }
 
 
 def _texts(values: Any) -> Iterable[str]:

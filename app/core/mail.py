@@ -1,16 +1,24 @@
 """Mails: a template and its context become a message; each process keeps one SMTP connection."""
 
 import os
+import re
 import smtplib
 import ssl
 import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid, parseaddr
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
 from typing import Any
 
 from flask import Config, Flask, current_app, render_template
 
-TIMEOUT = 30.0  # seconds to wait for each answer of the server
+TIMEOUT = 20.0  # seconds to wait for each answer of the server
+IDLE = 30.0  # seconds after which an unused connection is closed
+# Texts are encoded to seven bits, which every server takes, with the line ends that SMTP wants.
+POLICY = SMTP.clone(cte_type="7bit")
 
 
 def init_app(app: Flask) -> None:
@@ -18,25 +26,31 @@ def init_app(app: Flask) -> None:
     app.extensions["smtp"] = SmtpConnection(app.config)
 
 
-def compose(
-    to: str, template: str, context: dict[str, Any], reply_to: str | None = None
+def compose(  # noqa: PLR0913 - what a mail is made of
+    to: str,
+    template: str,
+    context: dict[str, Any],
+    *,
+    message_id: str,
+    date: datetime | None = None,
+    reply_to: str | None = None,
 ) -> EmailMessage:
     """Return the mail that `TEMPLATE.txt` and `TEMPLATE.html` make of `context`.
 
-    The text begins with a line `Subject: …` and an empty one. Raises ValueError for a line break
-    in an address or in the subject.
+    The text begins with a line `Subject: …` and an empty one. `message_id` is the part of the
+    Message-ID before the @. Raises ValueError for a line break in an address or in the subject.
     """
     head, _, text = render_template(f"{template}.txt", **context).partition("\n\n")
     subject = head.removeprefix("Subject:").strip()
     sender = current_app.config["MAIL_DEFAULT_SENDER"]
-    message = EmailMessage()
+    message = EmailMessage(POLICY)
     message["Subject"] = subject
     message["From"] = sender
-    message["To"] = to
+    message["To"] = ascii_address(to)
     if reply_to:
-        message["Reply-To"] = reply_to
-    message["Date"] = formatdate(localtime=False)
-    message["Message-ID"] = make_msgid(domain=parseaddr(sender)[1].rpartition("@")[2] or None)
+        message["Reply-To"] = ascii_address(reply_to)
+    message["Date"] = format_datetime(date or datetime.now(UTC))
+    message["Message-ID"] = f"<{message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     html = render_template(f"{template}.html", subject=subject, **context)
@@ -44,11 +58,23 @@ def compose(
     return message
 
 
+def ascii_address(address: str) -> str:
+    """Return `address` with its domain as servers know it: bücher.example is xn--bcher-kva.example.
+
+    Raises ValueError for a domain that has no such form.
+    """
+    local, at, domain = address.rpartition("@")
+    return f"{local}{at}{domain if domain.isascii() else domain.encode('idna').decode()}"
+
+
 def is_permanent(error: Exception) -> bool:
-    """Tell whether the server refused for good (a 5xx answer), so that trying again is useless."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in error.recipients.values())
-    return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
+    """Tell whether the server refused this mail for good (a 5xx answer).
+
+    A server that does not let us in, for a wrong password say, will when that is mended.
+    """
+    if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError):
+        return False
+    return isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
 
 
 class SmtpConnection:
@@ -60,20 +86,24 @@ class SmtpConnection:
         self._lock = threading.Lock()
         self._server: smtplib.SMTP | None = None
         self._pid = 0
+        self._used = 0.0
 
-    def send(self, message: EmailMessage) -> None:
-        """Hand `message` to the mail server.
+    def send(self, message: EmailMessage, handoff: Callable[[], None] = lambda: None) -> str:
+        """Hand `message` to the mail server and return the server's receipt.
 
+        `handoff` is called when the server is ready for the text, which cannot be taken back.
         Raises OSError, of which smtplib.SMTPException is a kind, when the server did not take it.
         """
         with self._lock:
             server = self._usable() or self._open()
             try:
-                server.send_message(message)
-            except OSError:  # of which smtplib's own errors are a kind
+                receipt = _transfer(server, message, handoff)
+            except BaseException:
                 server.close()
                 self._server = None
                 raise
+            self._used = time.monotonic()
+            return receipt
 
     def check(self) -> None:
         """Greet the server and send nothing; raises OSError when that fails."""
@@ -113,11 +143,28 @@ class SmtpConnection:
                 server.starttls(context=ssl.create_default_context())
             if settings["MAIL_USERNAME"]:
                 server.login(settings["MAIL_USERNAME"], settings["MAIL_PASSWORD"] or "")
+            server.ehlo_or_helo_if_needed()
         except BaseException:
             server.close()
             raise
-        self._server, self._pid = server, os.getpid()
+        self._server, self._pid, self._used = server, os.getpid(), time.monotonic()
+        self._watch()
         return server
+
+    def _watch(self) -> None:
+        """Look again when the connection could have been idle for long enough."""
+        timer = threading.Timer(IDLE, self._close_if_idle)
+        timer.daemon = True
+        timer.start()
+
+    def _close_if_idle(self) -> None:
+        with self._lock:
+            if self._server is None or self._pid != os.getpid():
+                return
+            if time.monotonic() - self._used >= IDLE:
+                self._drop()
+            else:
+                self._watch()
 
     def _drop(self) -> None:
         server, self._server = self._server, None
@@ -127,3 +174,24 @@ class SmtpConnection:
             server.quit()
         except OSError:
             server.close()
+
+
+def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[], None]) -> str:
+    """Go through the steps of RFC 5321 one by one, for `handoff` has its place among them."""
+    recipient = parseaddr(message["To"])[1]
+    for step in (
+        lambda: server.mail(parseaddr(message["From"])[1]),
+        lambda: server.rcpt(recipient),
+    ):
+        _expect(250, *step())
+    _expect(354, *server.docmd("DATA"))
+    handoff()
+    text = message.as_bytes().removesuffix(b"\r\n")
+    server.send(re.sub(rb"(?m)^\.", b"..", text) + b"\r\n.\r\n")
+    return _expect(250, *server.getreply())
+
+
+def _expect(wanted: int, code: int, answer: bytes) -> str:
+    if code != wanted:
+        raise smtplib.SMTPResponseException(code, answer.decode(errors="replace"))
+    return answer.decode(errors="replace")

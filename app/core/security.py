@@ -38,7 +38,7 @@ def limit_rate(app: Flask, endpoint: str, limits: str) -> None:
     """
     view = app.view_functions[endpoint]
     limiter: Limiter = app.extensions["rate_limits"]
-    app.view_functions[endpoint] = limiter.limit(limits, methods=["POST"])(view)
+    app.view_functions[endpoint] = limiter.limit(limits, methods=["POST"])(view)  # type: ignore[assignment]
 
 
 def csp_nonce() -> str:

@@ -37,16 +37,13 @@ def newest(path: Path) -> list[Mail]:
     if folder is None:
         return []
     keys = sorted(folder.keys(), key=_arrival, reverse=True)[:NEWEST]
-    return [mail for mail in (find(path, key) for key in keys) if mail]
+    return [mail for mail in (_get(folder, key) for key in keys) if mail]
 
 
 def find(path: Path, key: str) -> Mail | None:
     """Return the mail `key`, or None if there is none."""
     folder = _open(path)
-    try:
-        return _read(key, folder.get_bytes(key)) if folder is not None else None
-    except KeyError:
-        return None
+    return _get(folder, key) if folder is not None else None
 
 
 def empty(path: Path) -> None:
@@ -58,6 +55,13 @@ def empty(path: Path) -> None:
 
 def _open(path: Path) -> mailbox.Maildir | None:
     return mailbox.Maildir(path, create=False) if (path / "new").is_dir() else None
+
+
+def _get(folder: mailbox.Maildir, key: str) -> Mail | None:
+    try:
+        return _read(key, folder.get_bytes(key))
+    except (KeyError, FileNotFoundError):  # deleted, perhaps just now
+        return None
 
 
 def _arrival(key: str) -> list[int]:
@@ -94,4 +98,5 @@ def _body(message: EmailMessage, kind: str) -> str:
     try:
         return part.get_content()
     except (LookupError, ValueError):  # a charset that does not exist, or is not true
-        return (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
+        payload = part.get_payload(decode=True)
+        return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""

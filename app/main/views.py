@@ -4,6 +4,7 @@ from flask import Blueprint, current_app, flash, redirect, render_template, url_
 from flask.typing import ResponseReturnValue
 
 from app.core.access import everyone
+from app.extensions import db
 from app.main.forms import ContactForm
 from app.tasks import send_email
 
@@ -26,7 +27,8 @@ def contact() -> ResponseReturnValue:
     if form.validate_on_submit():
         letter = {"name": form.name.data, "email": form.email.data, "message": form.message.data}
         for admin in current_app.config["ADMINS"]:
-            send_email.delay(admin, "main/mail/contact", letter, reply_to=form.email.data)
+            send_email.delay_on_commit(admin, "main/mail/contact", letter, reply_to=form.email.data)
+        db.session.commit()
         flash("Thank you, your message is on its way.", "success")
         return redirect(url_for("main.home"))
     return render_template("main/contact.html", form=form), 422 if form.errors else 200

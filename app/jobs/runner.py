@@ -1,0 +1,184 @@
+"""How a worker does jobs: claim, run, finish, and on to the next of the same kind."""
+
+import inspect
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol
+
+from flask import Flask, g
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from app.extensions import db
+from app.jobs import store
+from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
+from app.jobs.heart import heart
+from app.jobs.models import CANCELLED, HELD
+from app.jobs.store import Claimed
+
+logger = logging.getLogger(__name__)
+
+LOST_AFTER_HANDOFF = "A worker was lost after the hand-off: find out if it was done, then decide."
+DRAIN_SECONDS = 2.0  # after which a hint's worker turns to other queues
+RECORD_SECONDS = 60.0  # how long to insist on recording what cannot be taken back
+
+
+class Runnable(Protocol):
+    """What the runner needs to know of a durable task."""
+
+    lease: ClassVar[float | None]
+    backoff_base: ClassVar[float]
+    backoff_cap: ClassVar[float]
+    permanent: ClassVar[tuple[type[Exception], ...]]
+    after_handoff: ClassVar[Literal["again", "hold"]]
+    run: Callable[..., Any]
+
+    @property
+    def flask_app(self) -> Flask:
+        """The application the task belongs to."""
+        ...
+
+    def signature_of_run(self) -> inspect.Signature:
+        """Return what the task's function takes."""
+        ...
+
+
+@dataclass(frozen=True)
+class End:
+    """How a job ends: one step on its row, and whether the work itself can still be undone."""
+
+    step: Callable[..., bool]
+    cannot_be_undone: bool = False
+
+
+def drain(task: Runnable, hinted: str) -> None:
+    """Do the job `hinted`, then others of its task and queue that are due, for two seconds."""
+    app = task.flask_app
+    until = time.monotonic() + DRAIN_SECONDS
+    lease = uuid.uuid4()
+    with app.app_context():
+        job = store.claim(db.session(), lease, _seconds(task), uuid.UUID(hinted))
+        queue = job.queue if job else None
+        db.session.commit()
+    while job is not None and queue:
+        following = uuid.uuid4() if time.monotonic() < until else None
+        job, lease = _do(app, task, job, lease, following), following or lease
+
+
+def _seconds(task: Runnable) -> float:
+    """Return how long the lease of a job of `task` is without a sign of life."""
+    return task.lease or task.flask_app.config["JOBS_LEASE"]
+
+
+def _do(
+    app: Flask, task: Runnable, job: Claimed, lease: uuid.UUID, following: uuid.UUID | None
+) -> Claimed | None:
+    """Do `job`; return the next one, claimed with `following` in the transaction that ends this."""
+    with app.app_context(), heart.keeps(app, job.id, lease, _seconds(task)):
+        g.request_id = job.request_id
+        g.task_id = str(job.id)
+        g.job = current = CurrentJob(job, lease, _seconds(task))
+        try:
+            end = _run(task, job, lease, current)
+            return _record(task, job, lease, end, following)
+        except LeaseLost:
+            db.session.rollback()
+            logger.warning("Job %s %s has another worker; this attempt is void", job.task, job.id)
+            return None
+        except (SystemExit, KeyboardInterrupt):
+            # The process is told to end: let the job go, so that another worker need not wait.
+            db.session.rollback()
+            store.release(db.session(), job.id, lease)
+            db.session.commit()
+            raise
+
+
+def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) -> End:
+    """Run the task in its session; return the step that ends the job."""
+    try:
+        if current.handed_off_before and task.after_handoff == "hold":
+            return End(partial(store.close, state=HELD, error=LOST_AFTER_HANDOFF))
+        result = task.run(*_fitting(task, job)["args"], **job.arguments["kwargs"])
+        db.session.flush()
+        success = partial(store.succeed, result=result, receipt=current.receipt)
+        return End(success, cannot_be_undone=current.receipt is not None)
+    except LeaseLost:
+        raise
+    except Cancelled as error:
+        db.session.rollback()
+        reason = str(error) or "Stopped on request."
+        return End(partial(store.close, state=CANCELLED, error=reason))
+    except Exception as error:
+        db.session.rollback()
+        if current.handed_off and task.after_handoff == "hold":
+            return End(partial(store.close, state=HELD, error=f"{LOST_AFTER_HANDOFF} {error}"))
+        return _failure(task, job, error)
+
+
+def _fitting(task: Runnable, job: Claimed) -> dict[str, Any]:
+    """Return the arguments; raises PermanentError when the task takes others by now."""
+    try:
+        task.signature_of_run().bind(*job.arguments["args"], **job.arguments["kwargs"])
+    except TypeError as error:
+        raise PermanentError(f"The arguments do not fit the task as it is now: {error}.") from None
+    return job.arguments
+
+
+def _failure(task: Runnable, job: Claimed, error: Exception) -> End:
+    """Return the step that lets the job try again, or buries it."""
+    permanent = isinstance(error, (PermanentError, *task.permanent))
+    said = str(error) if isinstance(error, PermanentError) else f"{type(error).__name__}: {error}"
+    if permanent or job.attempts >= job.max_attempts:
+        logger.error("Job %s %s is dead: %s", job.task, job.id, said, exc_info=error)
+        return End(partial(store.fail, error=said, retry_in=None))
+    retry_in = store.backoff(job.attempts, task.backoff_base, task.backoff_cap)
+    logger.warning(
+        "Job %s %s failed, attempt %d of %d, again in %.1f s: %s",
+        *(job.task, job.id, job.attempts, job.max_attempts, retry_in, said),
+    )
+    return End(partial(store.fail, error=said, retry_in=retry_in))
+
+
+def _record(
+    task: Runnable, job: Claimed, lease: uuid.UUID, end: End, following: uuid.UUID | None
+) -> Claimed | None:
+    """Commit how the job ended, together with the claim of the next one, which is returned.
+
+    Raises LeaseLost when the job has another worker.
+    """
+    session = db.session()
+    try:
+        if not end.step(session, job.id, lease):
+            raise LeaseLost
+        claimed = None
+        if following:
+            seconds = _seconds(task)
+            claimed = store.claim_next(session, following, seconds, job.task, job.queue)
+        session.commit()
+        return claimed
+    except DBAPIError as error:
+        session.rollback()
+        if end.cannot_be_undone:
+            _insist(job, lease, end)
+        else:
+            _failure(task, job, error).step(session, job.id, lease)
+            session.commit()
+        return None
+
+
+def _insist(job: Claimed, lease: uuid.UUID, end: End) -> None:
+    """Record an end that cannot be undone, however often the database fails for a minute."""
+    until = time.monotonic() + RECORD_SECONDS
+    while time.monotonic() < until:
+        try:
+            with Session(db.engine) as session:
+                end.step(session, job.id, lease)
+                session.commit()
+                return
+        except DBAPIError as error:
+            logger.warning("Job %s %s is done, recording it again: %s", job.task, job.id, error)
+            time.sleep(0.2)

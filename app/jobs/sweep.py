@@ -1,0 +1,107 @@
+"""The sweep: every worker looks every few seconds for jobs nobody was told about.
+
+It runs as a small task on a queue of its own, so that a backlog does not delay it; a timer in each
+worker sends it there, and beat does too, though nothing depends on beat.
+"""
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import bootsteps, shared_task
+from celery.schedules import crontab
+from flask import Flask, current_app
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.extensions import db
+from app.jobs import store
+from app.jobs.models import Heartbeat, moment
+from app.jobs.relay import Hinter
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200  # rows a sweep hints at most
+BACK = timedelta(days=7)  # how far back ticks are made up for
+QUEUE = "sweep"
+TASK = "app.jobs.sweep.sweep"
+BEAT = {TASK: {"task": TASK, "schedule": 30.0, "options": {"queue": QUEUE, "expires": 30.0}}}
+
+
+@shared_task(ignore_result=True, acks_late=False)
+def sweep() -> None:
+    """Bury what no worker survived, plant what the schedule says, hint what is due."""
+    session = db.session()
+    buried = store.bury_lost(session)
+    if buried:
+        logger.error("%d jobs are dead: each of their attempts lost its worker", buried)
+    beat("sweep")
+    plant(current_app)  # type: ignore[arg-type]
+    session.commit()
+    lonely = store.unhinted(session, current_app.config["JOBS_HINT_AGAIN"], BATCH)
+    session.commit()
+    hinter: Hinter = current_app.extensions["hinter"]
+    all(hinter.hint(str(i), task, queue, priority) for i, task, queue, priority in lonely)
+
+
+def beat(name: str) -> datetime | None:
+    """Note that `name` was seen to now; return when it was before, None for the first time."""
+    before = db.session.get(Heartbeat, name)
+    dialect = {"postgresql": postgresql, "sqlite": sqlite}[db.engine.dialect.name]
+    statement = dialect.insert(Heartbeat).values(name=name, beaten_at=moment())
+    db.session.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"beaten_at": moment()})
+    )
+    return before.beaten_at if before else None
+
+
+def plant(app: Flask) -> None:
+    """Enqueue each tick of the schedule since the last sweep, once, however many sweeps look."""
+    since = beat("schedule")
+    now = db.session.scalar(moment().select())
+    if since is None or now is None:
+        return
+    minute = max(since, now - BACK).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    celery = app.extensions["celery"]
+    while minute <= now:
+        for task, fields in app.config["SCHEDULE"].items():
+            if ticks(crontab(**fields), minute):
+                key = f"schedule:{task}:{minute:%Y-%m-%dT%H:%M}"
+                celery.tasks[task].apply_async_on_commit(dedupe_key=key)
+        minute += timedelta(minutes=1)
+
+
+def ticks(schedule: crontab, minute: datetime) -> bool:
+    """Tell whether a line of a crontab names this minute."""
+    fields = {
+        "minute": minute.minute,
+        "hour": minute.hour,
+        "day_of_week": minute.isoweekday() % 7,
+        "day_of_month": minute.day,
+        "month_of_year": minute.month,
+    }
+    return all(value in getattr(schedule, name) for name, value in fields.items())
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Keep what Celery says of every single sweep out of the log, unless it is a warning."""
+    return record.levelno > logging.INFO or TASK not in record.getMessage()
+
+
+class Sweeper(bootsteps.StartStopStep):
+    """The timer in each worker process."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def start(self, parent: Any) -> None:
+        """Send a sweep now and then."""
+        self._celery = parent.app
+        self._every = parent.app.flask_app.config["JOBS_SWEEP"]
+        self._entry = parent.timer.call_repeatedly(self._every, self._tick)
+
+    def stop(self, parent: Any) -> None:
+        """Send no more."""
+        self._entry.cancel()
+
+    def _tick(self) -> None:
+        hinter: Hinter = self._celery.flask_app.extensions["hinter"]
+        hinter.send(TASK, QUEUE, expires=self._every * 2)
