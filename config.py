@@ -229,11 +229,13 @@ class ProductionConfig(Config):
             raise ValueError("names a SQLite file, which hosts cannot share; use PostgreSQL")
         return required(value)
 
-    @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
+    @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER", "MAIL_DEFAULT_SENDER")
     @classmethod
     def _present(cls, value: str, info: ValidationInfo) -> str:
         if value.startswith("memory:") and info.field_name == "CELERY_BROKER_URL":
             raise ValueError("is the memory of one process; no worker would see a task")
+        if value.endswith("@localhost"):
+            raise ValueError("is an address that nobody can answer; use one of this site")
         return required(value)
 
     @field_validator("TRUSTED_HOSTS")

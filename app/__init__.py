@@ -49,6 +49,7 @@ def initialize_extensions(app: Flask) -> None:
     mail.init_app(app)
     menu.init_app(app)
     init_jobs(app)
+    import_module("app.tasks")  # so that a worker knows the tasks of the whole application
 
 
 def register_blueprints(app: Flask) -> None:

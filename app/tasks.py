@@ -37,4 +37,4 @@ def send_email(
         if mail.is_permanent(error):
             raise PermanentError(f"The mail server refused the mail for good: {error}") from error
         raise
-    logger.info("The mail %s is sent as %s", template, message["Message-ID"])
+    logger.info("The mail %s is sent", template)

@@ -152,7 +152,8 @@ def announce(settings: config.Config, migrations: subprocess.Popen[bytes]) -> No
         return
     READY.touch()
     print(f"\n{settings.APP_NAME} answers at {address}/ - stop it with Ctrl-C.")
-    print(f"The mails it sends appear at {address}/dev/mailbox\n", flush=True)
+    if "MAIL_SERVER" not in settings.model_fields_set:
+        print(f"The mails it sends appear at {address}/dev/mailbox\n", flush=True)
 
 
 def follow_parent() -> None:

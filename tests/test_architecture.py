@@ -26,6 +26,7 @@ MODULES = {
     for path in sorted((ROOT / "app").rglob("*.py"))
 }
 SOURCES = [*MODULES.values(), *(ROOT / "scripts").glob("*.py"), *ROOT.glob("*.py")]
+REGISTERING = (*FEATURES, "jobs")  # these import their rooms when an application registers them
 ACCESS = {"everyone", "members"}
 
 
@@ -95,7 +96,7 @@ def test_imports_inside_functions_are_those_of_features_when_they_register() -> 
         f"{path.name}:{line} imports {imported}"
         for path in SOURCES
         for imported, line, inside in imports_of(path)
-        if inside and path not in [ROOT / "app" / feature / "__init__.py" for feature in FEATURES]
+        if inside and path not in [ROOT / "app" / name / "__init__.py" for name in REGISTERING]
     ]
     assert hidden == []
 
@@ -175,6 +176,12 @@ def test_every_asset_in_a_template_exists() -> None:
     for path in (ROOT / "app").rglob("templates/**/*.html"):
         for name in assets.findall(path.read_text("utf-8")):
             assert (ROOT / "app" / "static" / name).is_file(), f"{path.name} wants {name}"
+
+
+def test_every_line_of_the_schedule_names_a_task_and_a_minute(every_feature: Flask) -> None:
+    for task, fields in every_feature.config["SCHEDULE"].items():
+        assert task in every_feature.extensions["celery"].tasks
+        assert "minute" in fields, f"{task} would start every minute"
 
 
 def test_blueprints_are_named_after_their_feature(every_feature: Flask) -> None:

@@ -19,6 +19,7 @@ COMPLETE = {
     "CELERY_BROKER_URL": "redis://127.0.0.1/0",
     "REDIS_URL": "redis://127.0.0.1/1",
     "MAIL_SERVER": "smtp.example.com",
+    "MAIL_DEFAULT_SENDER": "noreply@stockpot.example",
     "TRUSTED_HOSTS": "stockpot.example,www.stockpot.example",
 }
 

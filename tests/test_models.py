@@ -59,8 +59,10 @@ def test_moments_are_in_utc_and_know_it(app: Flask) -> None:
         db.session.add(user)
         db.session.commit()
         db.session.expire_all()
-        assert user.confirmed_at == noon_in_rome
-        assert user.confirmed_at.tzinfo == UTC
+        confirmed = user.confirmed_at
+        assert confirmed == noon_in_rome
+        assert confirmed is not None
+        assert confirmed.tzinfo == UTC
         assert user.created_at.tzinfo == UTC
 
 

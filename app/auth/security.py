@@ -110,7 +110,7 @@ def init_app(app: Flask) -> None:
             "check_deliverability": False,
             "allow_smtputf8": False,
             # Domains like example.test reach nobody, which is what development wants.
-            "globally_deliverable": not (app.testing or app.config["MAILBOX_PATH"]),
+            "test_environment": bool(app.testing or app.config["MAILBOX_PATH"]),
         },
     )
     security = Security(
@@ -123,6 +123,9 @@ def init_app(app: Flask) -> None:
         render_template=render,
     )
     security.want_json(lambda _: False)
+    # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
+    # Nothing here uses its permissions; roles are asked of `current_user`.
+    app.before_request_funcs[None].remove(security.principal._on_before_request)
     for endpoint, (who, limits) in ROUTES.items():
         if limits:
             limit_rate(app, endpoint, limits)
@@ -138,6 +141,7 @@ def render(template: str, **context: Any) -> str:
 
 
 def unprocessable(response: Response) -> Response:
-    """Say by the status that the form was refused."""
-    response.status_code = 422
+    """Say by the status that the form was refused, unless something worse happened since."""
+    if response.status_code == 200:
+        response.status_code = 422
     return response

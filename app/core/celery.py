@@ -53,7 +53,11 @@ class FlaskTask(Task):
         with self.flask_app.app_context():
             g.request_id = self.request.get("request_id")
             g.task_id = self.request.id
-            return self.run(*args, **kwargs)
+            return self.run_in_context(*args, **kwargs)
+
+    def run_in_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task, in the context that is there."""
+        return self.run(*args, **kwargs)
 
 
 def init_app(app: Flask) -> None:

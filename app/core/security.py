@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     """Believe `PROXY_HOPS` proxies, count rate limits, and give templates `csp_nonce()`."""
     hops = app.config["PROXY_HOPS"]
     if hops:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops)
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
     app.extensions["rate_limits"] = Limiter(get_remote_address, app=app)
     app.add_template_global(csp_nonce)
     app.add_template_global(asset)
