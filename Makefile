@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What `make run` starts carries this mark, so that the next run finds what a killed one left.
 export STOCKPOT_RUN := $(CURDIR)
 
-.PHONY: help run test serve lint migrate lock clean
+.PHONY: help run test serve lint bench soak migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -23,6 +23,9 @@ serve: .venv/installed ## Serve with the production configuration, which the env
 
 lint: .venv/installed ## Check style, types and security
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/bandit -q -c pyproject.toml -r app application.py celery_worker.py config.py settings.py
+
+bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
+	@exec $(BIN)/python -m benchmarks.jobs
 
 migrate: .venv/installed .env ## Bring the database up to date
 	@exec $(BIN)/flask db upgrade

@@ -223,6 +223,11 @@ class Inbox:
         self._messages.append(message)
         return "250 OK"
 
+    @property
+    def count(self) -> int:
+        """How many messages came."""
+        return len(self._messages)
+
     def to(self, address: str) -> list[EmailMessage]:
         """Return what came for `address`, oldest first."""
         return [message for message in self._messages if message["To"] == address]

@@ -1,0 +1,1 @@
+"""Measurements; they say how fast, the tests say that it works."""
