@@ -27,6 +27,9 @@ lint: .venv/installed ## Check style, types and security
 bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
 
+soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
+	@SOAK=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)
+
 migrate: .venv/installed .env ## Bring the database up to date
 	@exec $(BIN)/flask db upgrade
 

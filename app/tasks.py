@@ -14,13 +14,19 @@ from app.jobs.task import DurableTask
 logger = logging.getLogger(__name__)
 
 
-@shared_task(base=DurableTask, job_queue="mail", secret_arguments=("context",), max_attempts=15)
+@shared_task(
+    base=DurableTask,
+    job_queue="mail",
+    secret_arguments=("context",),
+    max_attempts=15,
+    permanent=(ValueError,),  # an address or a subject that no mail can have
+)
 def send_email(
     to: str, template: str, context: dict[str, Any], reply_to: str | None = None
 ) -> None:
     """Send the mail that `template` makes of `context` to the address `to`.
 
-    Tries again for some hours, waiting ever longer. A refusal for good is not tried again. A
+    Tries again for up to an hour, waiting ever longer. A refusal for good is not tried again. A
     copy, which a process that dies at the wrong moment can cause, has the same Message-ID.
     """
     message = mail.compose(

@@ -114,6 +114,7 @@ def make_app(settings: dict[str, object], valkey: Valkey) -> Iterator[Callable[.
     valkey.empty(1)
     for app in made:
         app.extensions["smtp"].close()
+        app.extensions["hinter"].close()
         empty_database(app)
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import redis
 from flask import Flask
+from sqlalchemy import select
 
 from app.core import mail
+from app.extensions import db
+from app.jobs.models import Job
 from app.tasks import send_email
 from tests.support import Inbox, Process, Valkey, text_of, wait_until
 
@@ -20,7 +23,8 @@ TEMPLATE = "main/mail/contact"
 
 def send(app: Flask, to: str = "grace@example.com") -> None:
     with app.app_context():
-        send_email.delay(to, TEMPLATE, LETTER)
+        send_email.delay_on_commit(to, TEMPLATE, LETTER)
+        db.session.commit()
 
 
 def test_a_worker_sends_the_mail(live_app: Flask, inbox: Inbox) -> None:
@@ -54,7 +58,12 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again(
     inbox.refusals = ["550 no such mailbox"]
     seen = len(worker.output)
     send(live_app, "nobody@example.com")
-    wait_until(lambda: "refused for good" in worker.output[seen:], "the refusal in the log")
+    wait_until(lambda: "is dead" in worker.output[seen:], "the refusal in the log")
+    with live_app.app_context():
+        job = db.session.scalars(select(Job)).one()
+        wait_until(lambda: db.session.refresh(job) or job.state == "dead", "the job is dead")
+        assert job.attempts == 1
+        assert "refused the mail for good" in str(job.error)
     send(live_app)
     inbox.wait_for("grace@example.com")
     assert inbox.to("nobody@example.com") == []
@@ -64,7 +73,7 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again(
 def test_a_connection_the_server_closed_is_opened_again(app: Flask, inbox: Inbox) -> None:
     with app.app_context():
         connection: mail.SmtpConnection = app.extensions["smtp"]
-        message = mail.compose("grace@example.com", TEMPLATE, LETTER)
+        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
         connection.send(message)
         assert connection._server
         assert connection._server.sock
@@ -77,13 +86,13 @@ def test_a_connection_the_server_closed_is_opened_again(app: Flask, inbox: Inbox
 @pytest.mark.parametrize("to", ["a@example.com\nBcc: eve@example.com", "a@example.com\r\nX: y"])
 def test_an_address_cannot_add_headers(app: Flask, to: str) -> None:
     with app.app_context(), pytest.raises(ValueError, match="linefeed or carriage return"):
-        mail.compose(to, TEMPLATE, LETTER)
+        mail.compose(to, TEMPLATE, LETTER, message_id="1")
 
 
 def test_a_subject_cannot_add_headers(app: Flask) -> None:
     letter = {**LETTER, "name": "Ada\nBcc: eve@example.com"}
     with app.app_context(), pytest.raises(ValueError, match="linefeed or carriage return"):
-        mail.compose("grace@example.com", TEMPLATE, letter)
+        mail.compose("grace@example.com", TEMPLATE, letter, message_id="1")
 
 
 def test_each_task_has_a_context_of_its_own(live_app: Flask, worker: Process) -> None:
@@ -101,7 +110,7 @@ def test_a_task_goes_to_the_broker_of_the_application_that_calls_it(
     waiting = []
     for number in (2, 3):
         with redis.from_url(valkey.url(number)) as connection:
-            waiting.append(connection.llen("celery"))
+            waiting.append(connection.llen("mail\x06\x163"))
         valkey.empty(number)
     assert waiting == [2, 1]
 
@@ -109,6 +118,7 @@ def test_a_task_goes_to_the_broker_of_the_application_that_calls_it(
 def test_settings_are_those_of_production(app: Flask) -> None:
     conf = app.extensions["celery"].conf
     assert conf.task_acks_late
+    assert not send_email.acks_late, "of a durable task the row is the truth"
     assert conf.task_reject_on_worker_lost
     assert conf.worker_prefetch_multiplier == 1
     assert conf.accept_content == ["json"]

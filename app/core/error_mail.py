@@ -59,7 +59,7 @@ class ErrorMailHandler(logging.Handler):
         try:
             for admin in self._app.config["ADMINS"]:
                 self._app.extensions["celery"].send_task(
-                    "app.tasks.send_email", (admin, "mail/error", context)
+                    "app.tasks.send_email", (admin, "mail/error", context), queue="mail"
                 )
         except Exception as error:  # no mail without a broker, but the log has the error
             logger.warning("An error could not be mailed: %s", error)

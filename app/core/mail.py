@@ -16,6 +16,7 @@ from typing import Any
 from flask import Config, Flask, current_app, render_template
 
 TIMEOUT = 20.0  # seconds to wait for each answer of the server
+SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about us, not about the mail
 IDLE = 30.0  # seconds after which an unused connection is closed
 # Texts are encoded to seven bits, which every server takes, with the line ends that SMTP wants.
 POLICY = SMTP.clone(cte_type="7bit")
@@ -74,7 +75,9 @@ def is_permanent(error: Exception) -> bool:
     """
     if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError):
         return False
-    return isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
+    if not isinstance(error, smtplib.SMTPResponseException):
+        return False
+    return 500 <= error.smtp_code < 600 and error.smtp_code not in SIGN_IN_CODES
 
 
 class SmtpConnection:
@@ -87,6 +90,7 @@ class SmtpConnection:
         self._server: smtplib.SMTP | None = None
         self._pid = 0
         self._used = 0.0
+        self._timer: threading.Timer | None = None
 
     def send(self, message: EmailMessage, handoff: Callable[[], None] = lambda: None) -> str:
         """Hand `message` to the mail server and return the server's receipt.
@@ -148,14 +152,15 @@ class SmtpConnection:
             server.close()
             raise
         self._server, self._pid, self._used = server, os.getpid(), time.monotonic()
-        self._watch()
+        if self._timer is None or not self._timer.is_alive():
+            self._watch()
         return server
 
     def _watch(self) -> None:
         """Look again when the connection could have been idle for long enough."""
-        timer = threading.Timer(IDLE, self._close_if_idle)
-        timer.daemon = True
-        timer.start()
+        self._timer = threading.Timer(IDLE, self._close_if_idle)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _close_if_idle(self) -> None:
         with self._lock:

@@ -12,7 +12,12 @@ def init_app(app: Flask) -> None:
     relay.init_app(app)
     celery = app.extensions["celery"]
     celery.steps["worker"].add(sweep.Sweeper)
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+    for name in (
+        "celery.worker.strategy",
+        "celery.worker.request",
+        "celery.app.trace",
+        "celery.beat",
+    ):
         logging.getLogger(name).addFilter(sweep.is_worth_a_line)
     celery.conf.beat_schedule = sweep.BEAT
     app.cli.add_command(cli.jobs)

@@ -2,10 +2,14 @@
 
 import logging
 import threading
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from flask import Flask
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.extensions import db
@@ -13,44 +17,56 @@ from app.jobs import store
 
 logger = logging.getLogger(__name__)
 
+LOOK_EVERY = 1.0  # seconds, or more often for a lease that is shorter than three of them
+
+
+@dataclass
+class Kept:
+    """A job whose lease is extended."""
+
+    app: Flask
+    job_id: uuid.UUID
+    lease: uuid.UUID
+    seconds: float
+    extended: float  # when, on the clock of this process
+
 
 class Heart:
-    """One thread a process, which extends the lease of the job that runs."""
+    """One thread a process, which extends the leases of the jobs that run."""
 
     def __init__(self) -> None:
         """Start no thread yet: a process may be forked before its first job."""
-        self._beating: tuple[Flask, uuid.UUID, uuid.UUID, float] | None = None
-        self._wake = threading.Condition()
+        self._kept: dict[uuid.UUID, Kept] = {}
         self._thread: threading.Thread | None = None
 
-    def keeps(self, app: Flask, job_id: uuid.UUID, lease: uuid.UUID, seconds: float) -> "Heart":
-        """Return a context in which the lease of the job is extended every third of `seconds`."""
-        self._beating = (app, job_id, lease, seconds)
-        return self
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def keeps(self, app: Flask, job_id: uuid.UUID, lease: uuid.UUID, seconds: float) -> Iterator:
+        """Extend the lease of the job every third of `seconds` for as long as the context lasts."""
+        self._kept[lease] = Kept(app, job_id, lease, seconds, time.monotonic())
         if self._thread is None or not self._thread.is_alive():
-            self._wake = threading.Condition()
             self._thread = threading.Thread(target=self._beat, daemon=True)
             self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._beating = None
+        try:
+            yield
+        finally:
+            del self._kept[lease]
 
     def _beat(self) -> None:
         while True:
-            kept = self._beating
-            with self._wake:
-                self._wake.wait(kept[3] / 3 if kept else 1.0)
-            if kept is None or kept != self._beating:
-                continue
-            app, job_id, lease, seconds = kept
-            try:
-                with app.app_context(), Session(db.engine) as session:
-                    store.extend(session, job_id, lease, seconds)
-                    session.commit()
-            except DBAPIError as error:
-                logger.warning("The lease of job %s could not be extended: %s", job_id, error)
+            kept = list(self._kept.values())
+            time.sleep(min([LOOK_EVERY, *(one.seconds / 3 for one in kept)]))
+            for one in kept:
+                if one.lease in self._kept and time.monotonic() - one.extended >= one.seconds / 3:
+                    self._extend(one)
+
+    def _extend(self, one: Kept) -> None:
+        try:
+            with one.app.app_context(), Session(db.engine) as session:
+                store.extend(session, one.job_id, one.lease, one.seconds)
+                session.commit()
+            one.extended = time.monotonic()
+        except SQLAlchemyError as error:
+            logger.warning("The lease of job %s could not be extended: %s", one.job_id, error)
 
 
 heart = Heart()

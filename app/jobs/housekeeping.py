@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.jobs import services
-from app.jobs.models import DEAD, Job, moment
+from app.jobs.models import DEAD, HELD, Job, moment
 from app.jobs.task import DurableTask
 
 DAY = 86400.0  # seconds
@@ -26,11 +26,13 @@ def purge() -> int:
 
 @shared_task(base=DurableTask)
 def report_dead() -> int:
-    """Mail `ADMINS` what died within a day; return how many jobs did."""
+    """Mail `ADMINS` what died, or was held for a person, within a day; return how many jobs."""
     dead = db.session.execute(
-        select(Job.task, Job.error).where(Job.state == DEAD, Job.finished_at > moment(-DAY))
+        select(Job.task, Job.error).where(
+            Job.state.in_((DEAD, HELD)), Job.finished_at > moment(-DAY)
+        )
     ).all()
-    kinds = Counter((task, (error or "").splitlines()[0][:200]) for task, error in dead)
+    kinds = Counter((task, (error or "").partition("\n")[0][:200]) for task, error in dead)
     lines = [
         {"task": task, "error": error, "count": count}
         for (task, error), count in kinds.most_common(50)

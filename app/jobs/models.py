@@ -24,9 +24,10 @@ class moment(GenericFunction[datetime]):
     type = UTCDateTime()
     inherit_cache = True
 
-    def __init__(self, seconds: float = 0.0) -> None:
+    def __init__(self, seconds: float | ColumnElement[Any] = 0.0) -> None:
         """Say how far from now, in seconds."""
-        super().__init__(literal(float(seconds)))
+        parameter = isinstance(seconds, ColumnElement)
+        super().__init__(seconds if parameter else literal(float(seconds)))
 
 
 @compiles(moment, "postgresql")

@@ -1,6 +1,7 @@
 """How a worker does jobs: claim, run, finish, and on to the next of the same kind."""
 
 import inspect
+import json
 import logging
 import time
 import uuid
@@ -10,7 +11,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
 from flask import Flask, g
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.extensions import db
@@ -36,6 +37,7 @@ class Runnable(Protocol):
     permanent: ClassVar[tuple[type[Exception], ...]]
     after_handoff: ClassVar[Literal["again", "hold"]]
     run: Callable[..., Any]
+    name: Any
 
     @property
     def flask_app(self) -> Flask:
@@ -67,6 +69,16 @@ def drain(task: Runnable, hinted: str) -> None:
     while job is not None and queue:
         following = uuid.uuid4() if time.monotonic() < until else None
         job, lease = _do(app, task, job, lease, following), following or lease
+    if queue and time.monotonic() >= until:
+        _pass_on(task, queue)
+
+
+def _pass_on(task: Runnable, queue: str) -> None:
+    """Hint the next job of this kind: this worker's time for it is over, other queues wait."""
+    with task.flask_app.app_context():
+        waiting = store.next_due(db.session(), task.name, queue)
+        if waiting:
+            task.flask_app.extensions["hinter"].hint(str(waiting), task.name, queue, 5)
 
 
 def _seconds(task: Runnable) -> float:
@@ -84,7 +96,7 @@ def _do(
         g.job = current = CurrentJob(job, lease, _seconds(task))
         try:
             end = _run(task, job, lease, current)
-            return _record(task, job, lease, end, following)
+            return _record(task, job, lease, end, following, current)
         except LeaseLost:
             db.session.rollback()
             logger.warning("Job %s %s has another worker; this attempt is void", job.task, job.id)
@@ -100,9 +112,12 @@ def _do(
 def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) -> End:
     """Run the task in its session; return the step that ends the job."""
     try:
+        if job.cancelling:
+            raise Cancelled
         if current.handed_off_before and task.after_handoff == "hold":
             return End(partial(store.close, state=HELD, error=LOST_AFTER_HANDOFF))
         result = task.run(*_fitting(task, job)["args"], **job.arguments["kwargs"])
+        _check_result(result)
         db.session.flush()
         success = partial(store.succeed, result=result, receipt=current.receipt)
         return End(success, cannot_be_undone=current.receipt is not None)
@@ -114,9 +129,18 @@ def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) ->
         return End(partial(store.close, state=CANCELLED, error=reason))
     except Exception as error:
         db.session.rollback()
-        if current.handed_off and task.after_handoff == "hold":
-            return End(partial(store.close, state=HELD, error=f"{LOST_AFTER_HANDOFF} {error}"))
-        return _failure(task, job, error)
+        return _after_error(task, job, current, error)
+
+
+def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: Exception) -> End:
+    """Return how a job ends whose run, or whose commit, raised `error`."""
+    if current.receipt is not None:
+        logger.error("Job %s %s is done, but failed then", job.task, job.id, exc_info=error)
+        success = partial(store.succeed, result=None, receipt=current.receipt)
+        return End(success, cannot_be_undone=True)
+    if current.handed_off and task.after_handoff == "hold":
+        return End(partial(store.close, state=HELD, error=f"{LOST_AFTER_HANDOFF} {error}"))
+    return _failure(task, job, error)
 
 
 def _fitting(task: Runnable, job: Claimed) -> dict[str, Any]:
@@ -126,6 +150,14 @@ def _fitting(task: Runnable, job: Claimed) -> dict[str, Any]:
     except TypeError as error:
         raise PermanentError(f"The arguments do not fit the task as it is now: {error}.") from None
     return job.arguments
+
+
+def _check_result(result: Any) -> None:
+    """Refuse what the row cannot hold; raises PermanentError."""
+    try:
+        json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise PermanentError(f"The task returned what is no JSON: {error}.") from None
 
 
 def _failure(task: Runnable, job: Claimed, error: Exception) -> End:
@@ -143,8 +175,13 @@ def _failure(task: Runnable, job: Claimed, error: Exception) -> End:
     return End(partial(store.fail, error=said, retry_in=retry_in))
 
 
-def _record(
-    task: Runnable, job: Claimed, lease: uuid.UUID, end: End, following: uuid.UUID | None
+def _record(  # noqa: PLR0913, PLR0917 - what is recorded, and by whom
+    task: Runnable,
+    job: Claimed,
+    lease: uuid.UUID,
+    end: End,
+    following: uuid.UUID | None,
+    current: CurrentJob,
 ) -> Claimed | None:
     """Commit how the job ended, together with the claim of the next one, which is returned.
 
@@ -160,12 +197,12 @@ def _record(
             claimed = store.claim_next(session, following, seconds, job.task, job.queue)
         session.commit()
         return claimed
-    except DBAPIError as error:
+    except SQLAlchemyError as error:
         session.rollback()
         if end.cannot_be_undone:
             _insist(job, lease, end)
         else:
-            _failure(task, job, error).step(session, job.id, lease)
+            _after_error(task, job, current, error).step(session, job.id, lease)
             session.commit()
         return None
 
@@ -179,6 +216,6 @@ def _insist(job: Claimed, lease: uuid.UUID, end: End) -> None:
                 end.step(session, job.id, lease)
                 session.commit()
                 return
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             logger.warning("Job %s %s is done, recording it again: %s", job.task, job.id, error)
             time.sleep(0.2)

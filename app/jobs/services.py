@@ -79,9 +79,12 @@ def replay(job_ids: Sequence[uuid.UUID] = (), task: str | None = None) -> int:
 
 def cancel(job_id: uuid.UUID) -> str | None:
     """Cancel a queued job at once, ask a running one to stop; return its state, None if unknown."""
-    queued = update(Job).where(Job.id == job_id, Job.state == QUEUED)
+    idle = (Job.state == QUEUED) | (is_open & (Job.due_at <= moment()))  # or its worker was lost
+    queued = update(Job).where(Job.id == job_id, idle)
     running = update(Job).where(Job.id == job_id, Job.state == RUNNING)
-    db.session.execute(queued.values(state=CANCELLED, finished_at=moment(), error="Cancelled."))
+    db.session.execute(
+        queued.values(state=CANCELLED, lease=None, finished_at=moment(), error="Cancelled.")
+    )
     db.session.execute(running.values(cancelling=True))
     return db.session.scalar(select(Job.state).where(Job.id == job_id))
 
@@ -141,7 +144,11 @@ def problems(oldest_allowed: float, sweep_allowed: float) -> list[str]:
     found = []
     if _age(oldest, now) > oldest_allowed:
         found.append(f"The oldest due job has waited for {_age(oldest, now):.0f} s.")
-    if swept is None or _age(swept.beaten_at, now) > sweep_allowed:
+    # Workers whose every process does a long job cannot sweep, but keep their leases.
+    at_work = db.session.scalar(
+        select(Job.id).where(is_open, Job.lease.is_not(None)).where(Job.due_at > moment()).limit(1)
+    )
+    if not at_work and (swept is None or _age(swept.beaten_at, now) > sweep_allowed):
         found.append("No worker has looked for jobs lately. Start one, or restart it.")
     return found
 

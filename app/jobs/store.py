@@ -9,12 +9,25 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Update, func, literal, null, select, update
+from sqlalchemy import (
+    JSON,
+    Executable,
+    Float,
+    Table,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from app.jobs.models import (
+    CANCELLED,
     DEAD,
     QUEUED,
     RUNNING,
@@ -45,67 +58,88 @@ class Claimed:
     max_attempts: int
     created_at: datetime
     handoff_at: datetime | None
+    cancelling: bool
     request_id: str | None
 
 
-COLUMNS = [Job.__table__.c[field.name] for field in fields(Claimed)]
+JOBS = cast(Table, Job.__table__)
+COLUMNS = [JOBS.c[field.name] for field in fields(Claimed)]
+
+# The steps of every single job are made once: building a statement costs more than running it.
+_SECONDS = bindparam("seconds", type_=Float)
+_CLAIM = (
+    update(JOBS)
+    .where(is_due(), JOBS.c.attempts < JOBS.c.max_attempts)
+    .values(
+        state=RUNNING,
+        lease=bindparam("new_lease"),
+        attempts=JOBS.c.attempts + 1,
+        due_at=moment(_SECONDS),
+        started_at=moment(),
+        hinted_at=None,
+    )
+    .returning(*COLUMNS)
+)
+_FIRST = (
+    select(JOBS.c.id)
+    .where(is_due(), JOBS.c.attempts < JOBS.c.max_attempts)
+    .where(JOBS.c.task == bindparam("of_task"), JOBS.c.queue == bindparam("of_queue"))
+    .order_by(JOBS.c.priority, JOBS.c.due_at)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+CLAIM = _CLAIM.where(JOBS.c.id == bindparam("job_id"))
+CLAIM_NEXT = _CLAIM.where(JOBS.c.id == _FIRST.scalar_subquery())
+_HELD = (
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("job_id"), JOBS.c.lease == bindparam("own_lease"))
+    .where(JOBS.c.state == RUNNING)
+    .returning(JOBS.c.id)
+)
+EXTEND = _HELD.values(due_at=moment(_SECONDS))
+HAND_OFF = _HELD.values(handoff_at=moment(), due_at=moment(_SECONDS))
+SUCCEED = _HELD.values(
+    state=SUCCEEDED,
+    lease=None,
+    result=bindparam("of_run", type_=JSON(none_as_null=True)),
+    receipt=bindparam("of_server"),
+    error=None,
+    finished_at=moment(),
+)
 
 
 def claim(session: Session, lease: uuid.UUID, seconds: float, job_id: uuid.UUID) -> Claimed | None:
     """Give the job `job_id` the lease, counted as an attempt; None if it is not to be had."""
-    return _claimed(session, _claiming(lease, seconds).where(Job.id == job_id))
+    values = {"job_id": job_id, "new_lease": lease, "seconds": seconds}
+    row = session.execute(CLAIM, values).one_or_none()
+    return Claimed(*row) if row else None
 
 
 def claim_next(
     session: Session, lease: uuid.UUID, seconds: float, task: str, queue: str
 ) -> Claimed | None:
     """Give the first due job of this task and queue the lease; None if there is none."""
-    first = (
-        select(Job.id)
-        .where(is_due(), Job.attempts < Job.max_attempts, Job.task == task, Job.queue == queue)
-        .order_by(Job.priority, Job.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return _claimed(session, _claiming(lease, seconds).where(Job.id == first.scalar_subquery()))
-
-
-def _claiming(lease: uuid.UUID, seconds: float) -> Update:
-    return (
-        update(Job)
-        .where(is_due(), Job.attempts < Job.max_attempts)
-        .values(
-            state=RUNNING,
-            lease=lease,
-            attempts=Job.attempts + 1,
-            due_at=moment(seconds),
-            started_at=moment(),
-            hinted_at=None,
-        )
-        .execution_options(synchronize_session=False)
-    )
-
-
-def _claimed(session: Session, statement: Update) -> Claimed | None:
-    row = session.execute(statement.returning(*COLUMNS)).one_or_none()
+    values = {"of_task": task, "of_queue": queue, "new_lease": lease, "seconds": seconds}
+    row = session.execute(CLAIM_NEXT, values).one_or_none()
     return Claimed(*row) if row else None
 
 
-def _held_by(job_id: uuid.UUID, lease: uuid.UUID) -> Update:
-    return (
-        update(Job)
-        .where(Job.id == job_id, Job.lease == lease, Job.state == RUNNING)
-        .execution_options(synchronize_session=False)
-    )
+def next_due(session: Session, task: str, queue: str) -> uuid.UUID | None:
+    """Return the id of the first due job of this task and queue."""
+    return session.scalar(_FIRST, {"of_task": task, "of_queue": queue})
 
 
-def _changed(session: Session, statement: Update) -> bool:
-    return session.execute(statement.returning(Job.id)).first() is not None
+def _step(
+    session: Session, step: Executable, job_id: uuid.UUID, lease: uuid.UUID, **values: Any
+) -> bool:
+    """Take a step that only the holder of the lease may take; False if it was lost."""
+    values |= {"job_id": job_id, "own_lease": lease}
+    return session.execute(step, values).first() is not None
 
 
 def extend(session: Session, job_id: uuid.UUID, lease: uuid.UUID, seconds: float) -> bool:
     """Move the end of the lease; False if it was lost."""
-    return _changed(session, _held_by(job_id, lease).values(due_at=moment(seconds)))
+    return _step(session, EXTEND, job_id, lease, seconds=seconds)
 
 
 def report(
@@ -118,30 +152,19 @@ def report(
     """Note how far the job is, which extends the lease too; False if it was lost."""
     done, total, note = progress
     values = {"done": done, "total": total, "note": note, "due_at": moment(seconds)}
-    return _changed(session, _held_by(job_id, lease).values(values))
+    return _step(session, _HELD.values(values), job_id, lease)
 
 
 def hand_off(session: Session, job_id: uuid.UUID, lease: uuid.UUID, seconds: float) -> bool:
     """Note that what follows cannot be taken back; False if the lease was lost."""
-    values = {"handoff_at": moment(), "due_at": moment(seconds)}
-    return _changed(session, _held_by(job_id, lease).values(values))
+    return _step(session, HAND_OFF, job_id, lease, seconds=seconds)
 
 
 def succeed(
     session: Session, job_id: uuid.UUID, lease: uuid.UUID, result: Any, receipt: str | None
 ) -> bool:
     """Finish the job; False if the lease was lost."""
-    return _changed(
-        session,
-        _held_by(job_id, lease).values(
-            state=SUCCEEDED,
-            lease=None,
-            result=null() if result is None else result,
-            receipt=receipt,
-            error=None,
-            finished_at=moment(),
-        ),
-    )
+    return _step(session, SUCCEED, job_id, lease, of_run=result, of_server=receipt)
 
 
 def fail(
@@ -152,20 +175,26 @@ def fail(
     if retry_in is None:
         values |= {"state": DEAD, "finished_at": moment()}
     else:
-        values |= {"state": QUEUED, "due_at": moment(retry_in), "handoff_at": None}
-    return _changed(session, _held_by(job_id, lease).values(values))
+        wanted = Job.cancelling.is_(False)  # nobody asked it to stop
+        values |= {
+            "state": case((wanted, QUEUED), else_=CANCELLED),
+            "due_at": moment(retry_in),
+            "handoff_at": None,
+            "finished_at": case((wanted, null()), else_=moment()),
+        }
+    return _step(session, _HELD.values(values), job_id, lease)
 
 
 def close(session: Session, job_id: uuid.UUID, lease: uuid.UUID, state: str, error: str) -> bool:
     """Hold or cancel a job that runs, for the reason `error`; False if the lease was lost."""
     values = {"state": state, "error": error, "lease": None, "finished_at": moment()}
-    return _changed(session, _held_by(job_id, lease).values(values))
+    return _step(session, _HELD.values(values), job_id, lease)
 
 
 def release(session: Session, job_id: uuid.UUID, lease: uuid.UUID) -> bool:
     """Let the lease go at once, with the attempt given back; False if it was lost."""
     values = {"state": QUEUED, "lease": None, "due_at": moment(), "attempts": Job.attempts - 1}
-    return _changed(session, _held_by(job_id, lease).values(values))
+    return _step(session, _HELD.values(values), job_id, lease)
 
 
 def bury_lost(session: Session) -> int:
@@ -193,7 +222,7 @@ def unhinted(session: Session, age: float, limit: int) -> Sequence[tuple[uuid.UU
     lonely = (
         select(Job.id)
         .where(is_due(), Job.hinted_at.is_(None) | (Job.hinted_at < moment(-age)))
-        .order_by(Job.due_at)
+        .order_by(Job.hinted_at.nulls_first(), Job.due_at)  # a backlog does not hide a retry
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -204,7 +233,7 @@ def unhinted(session: Session, age: float, limit: int) -> Sequence[tuple[uuid.UU
         .returning(Job.id, Job.task, Job.queue, Job.priority)
         .execution_options(synchronize_session=False)
     )
-    return session.execute(statement).tuples().all()
+    return session.execute(statement).all()
 
 
 def backoff(attempts: int, base: float, cap: float) -> float:

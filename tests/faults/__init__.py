@@ -1,0 +1,1 @@
+"""What must survive whatever dies: real parts, broken on purpose."""
