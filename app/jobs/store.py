@@ -238,4 +238,4 @@ def unhinted(session: Session, age: float, limit: int) -> Sequence[tuple[uuid.UU
 
 def backoff(attempts: int, base: float, cap: float) -> float:
     """Return how many seconds to wait: exponential, with full jitter, at most `cap`."""
-    return random.uniform(0, min(cap, base * 2 ** (attempts - 1)))  # noqa: S311 - no secret
+    return random.SystemRandom().uniform(0, min(cap, base * 2 ** (attempts - 1)))

@@ -7,7 +7,7 @@ import re
 from dataclasses import asdict, dataclass
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 NEWEST = 200  # mails that are shown
 LINK = re.compile(r"https?://[^\s<>\"']+")
@@ -70,8 +70,8 @@ def _arrival(key: str) -> list[int]:
 
 
 def _read(key: str, raw: bytes) -> Mail:
-    message = email.message_from_bytes(raw, EmailMessage, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)  # noqa: S101 - for the type checker
+    parsed = email.message_from_bytes(raw, EmailMessage, policy=email.policy.default)
+    message = cast(EmailMessage, parsed)
     return Mail(
         id=key,
         subject=_header(message, "Subject") or "(no subject)",
