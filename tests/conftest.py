@@ -38,23 +38,44 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the address of an empty, migrated database; every test that uses it runs on both."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('database') / 'app.db'}"
-    else:
-        server = request.getfixturevalue("postgresql")
-        engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("CREATE DATABASE stockpot"))
-        engine.dispose()
-        url = server.replace("/postgres?", "/stockpot?")
-    app = create_app("config.TestingConfig", DATABASE_URL=url)
-    Migrate(app, db)
-    with app.app_context():
-        upgrade()
-        db.engine.dispose()
-    return url
+def new_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], str]:
+    """Return a function that makes an empty, migrated database; its tests run on both kinds.
+
+    A worker looks after all jobs of its database, so each kind of worker has one of its own.
+    """
+
+    def make(name: str) -> str:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path_factory.mktemp(name) / 'app.db'}"
+        else:
+            server = request.getfixturevalue("postgresql")
+            engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text(f"CREATE DATABASE {name}"))
+            engine.dispose()
+            url = server.replace("/postgres?", f"/{name}?")
+        app = create_app("config.TestingConfig", DATABASE_URL=url)
+        Migrate(app, db)
+        with app.app_context():
+            upgrade()
+            db.engine.dispose()
+        return url
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def database_url(new_database: Callable[[str], str]) -> str:
+    """Return the address of a database that no worker looks at."""
+    return new_database("quiet")
+
+
+@pytest.fixture(scope="session")
+def live_database_url(new_database: Callable[[str], str]) -> str:
+    """Return the address of the database of `worker`."""
+    return new_database("live")
 
 
 @pytest.fixture(scope="session")
@@ -133,12 +154,12 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="session")
-def worker(database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
+def worker(live_database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
     """Return a worker process that takes what `live_app` enqueues."""
     environment = {
         **os.environ,
         "CONFIG_TYPE": "config.TestingConfig",
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": live_database_url,
         "CELERY_BROKER_URL": valkey.url(0),
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": str(smtp.port),
@@ -151,9 +172,11 @@ def worker(database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
 
 
 @pytest.fixture
-def live_app(make_app: Callable[..., Flask], valkey: Valkey, worker: Process) -> Flask:
+def live_app(
+    make_app: Callable[..., Flask], live_database_url: str, valkey: Valkey, worker: Process
+) -> Flask:
     """Return an application whose tasks a worker does."""
-    return make_app(CELERY_BROKER_URL=valkey.url(0))
+    return make_app(DATABASE_URL=live_database_url, CELERY_BROKER_URL=valkey.url(0))
 
 
 def empty_database(app: Flask) -> None:

@@ -37,12 +37,18 @@ LETTER = {"name": "Ada", "email": "ada@example.com", "message": "Soup"}
 
 
 @pytest.fixture(scope="module")
-def jobs_worker(database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
+def jobs_database_url(new_database: Callable[[str], str]) -> str:
+    """Return the address of the database of `jobs_worker`."""
+    return new_database("jobs")
+
+
+@pytest.fixture(scope="module")
+def jobs_worker(jobs_database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Process]:
     """Return a worker that knows the tests' tasks."""
     environment = {
         **os.environ,
         "CONFIG_TYPE": "config.TestingConfig",
-        "DATABASE_URL": database_url,
+        "DATABASE_URL": jobs_database_url,
         "CELERY_BROKER_URL": valkey.url(5),
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_PORT": str(smtp.port),
@@ -57,10 +63,14 @@ def jobs_worker(database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Proc
 
 @pytest.fixture
 def app(
-    make_app: Callable[..., Flask], valkey: Valkey, jobs_worker: Process, inbox: Inbox
+    make_app: Callable[..., Flask],
+    jobs_database_url: str,
+    valkey: Valkey,
+    jobs_worker: Process,
+    inbox: Inbox,
 ) -> Iterator[Flask]:
     """Return an application whose jobs are done, and wait for the last before it is emptied."""
-    app = make_app(CELERY_BROKER_URL=valkey.url(5))
+    app = make_app(DATABASE_URL=jobs_database_url, CELERY_BROKER_URL=valkey.url(5))
     yield app
     with app.app_context():
         db.session.execute(update(Job).where(Job.state == QUEUED).values(state=CANCELLED))
