@@ -2,14 +2,14 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-# What `make run` starts carries this mark, so that the next run finds what a killed one left.
-export STOCKPOT_RUN := $(CURDIR)
 
 .PHONY: help run test serve lint bench faults soak migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
 
+# What it starts carries this mark, so that the next run finds what a killed one left.
+run: export STOCKPOT_RUN := $(CURDIR)
 run: .venv/installed .env ## Start everything in development at http://127.0.0.1:5000 (PORT=… for another)
 	@exec $(BIN)/python -m scripts.dev
 

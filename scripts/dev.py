@@ -131,6 +131,7 @@ def run(services: dict[str, str], environment: dict[str, str], settings: config.
     )
     threading.Thread(target=announce, args=(settings, migrations), daemon=True).start()
     threading.Thread(target=follow_parent, daemon=True).start()
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager.loop()
     stopped = manager.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
     return migrations.poll() or (0 if stopped else manager.returncode or 0)

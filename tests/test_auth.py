@@ -233,6 +233,7 @@ def test_header_injection_in_the_contact_form_is_refused(app: Flask, client: Fla
     for fields in (
         {"name": "Ada\r\nBcc: eve@example.com", "email": "ada@example.com"},
         {"name": "Ada", "email": "ada@example.com\r\nBcc: eve@example.com"},
+        {"name": "Ada\u2028Bcc: eve@example.com", "email": "ada@example.com"},
     ):
         response = post(client, "/contact", message="Soup", **fields)
         assert response.status_code == 422

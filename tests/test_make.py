@@ -216,6 +216,12 @@ def test_a_run_ends_when_the_make_that_started_it_is_killed(run: Run) -> None:
     assert is_free(run.port)
 
 
+def test_a_run_ends_when_its_terminal_is_closed(run: Run) -> None:
+    run.ready()
+    os.killpg(run.process.process.pid, signal.SIGHUP)
+    wait_until(lambda: not run.leftovers(), "everything ends")
+
+
 def test_a_second_run_in_one_folder_is_refused(run: Run) -> None:
     run.ready()
     second = Process(["make", "run"], clean_environment(), cwd=run.folder)
