@@ -154,8 +154,8 @@ def test_nothing_leaks_over_the_life_of_an_account(
     inbox: Inbox,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    broker = live_app.config["CELERY_BROKER_URL"]
-    app, log = make_logging_app(CELERY_BROKER_URL=broker, LOG_LEVEL="DEBUG")
+    live = {name: live_app.config[name] for name in ("CELERY_BROKER_URL", "DATABASE_URL")}
+    app, log = make_logging_app(**live, LOG_LEVEL="DEBUG")
     client = app.test_client()
     post(client, "/users/register", email=ADDRESS, password=PASSWORD)
     confirmation = link_in(inbox.wait_for(ADDRESS))
