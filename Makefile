@@ -28,7 +28,7 @@ bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
 
 faults: .venv/installed ## Break each part once while jobs run, and count what was lost (5 minutes)
-	@FAULTS=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)
+	@FAULTS=1 exec $(BIN)/python -m pytest tests/test_jobs_worker.py tests/faults $(ARGS)
 
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)

