@@ -26,6 +26,7 @@ from settings import (
     SecretText,
     StoreURL,
     explain,
+    random_enough,
     read_cfg_file,
     read_env_file,
     required,
@@ -34,7 +35,6 @@ from settings import (
 
 BASE_DIR = Path(__file__).resolve().parent
 INSTANCE = BASE_DIR / "instance"
-PLACEHOLDERS = ("change-me", "only-for-tests")
 
 
 def flask_debug() -> bool:
@@ -108,10 +108,12 @@ class Config(BaseSettings):
     MAILBOX_PATH: ClassVar[Path | None] = None
 
     # Durable jobs, in seconds: how long a worker may give no sign of life before another takes its
-    # job, how often each worker looks for jobs, when a hint that brought nothing is given again.
+    # job, how often each worker looks for jobs, when a hint that brought nothing is given again,
+    # how long a worker that is told to stop lets its jobs go on.
     JOBS_LEASE: ClassVar[float] = 30.0
     JOBS_SWEEP: ClassVar[float] = 2.0
     JOBS_HINT_AGAIN: ClassVar[float] = 20.0
+    JOBS_STOP: ClassVar[float] = 20.0
 
     # Durable tasks that start by themselves, and when: the fields of a crontab line, in UTC.
     SCHEDULE: ClassVar[dict[str, dict[str, str]]] = {
@@ -164,7 +166,7 @@ class Config(BaseSettings):
             "result_backend": self.RESULT_BACKEND,
             "task_soft_time_limit": 540,
             "task_time_limit": 600,
-            "worker_soft_shutdown_timeout": 20.0,
+            "worker_soft_shutdown_timeout": self.JOBS_STOP,
             "beat_schedule_filename": str(INSTANCE / "celerybeat-schedule"),
         }
 
@@ -198,6 +200,11 @@ class TestingConfig(Config):
     JOBS_LEASE: ClassVar[float] = 3.0
     JOBS_SWEEP: ClassVar[float] = 0.5
     JOBS_HINT_AGAIN: ClassVar[float] = 3.0
+    JOBS_STOP: ClassVar[float] = 3.0
+    SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS: ClassVar[dict[str, int]] = {  # as cheap as can be
+        "argon2__time_cost": 1,
+        "argon2__memory_cost": 64,
+    }
 
 
 class ProductionConfig(Config):
@@ -213,14 +220,7 @@ class ProductionConfig(Config):
     MAIL_SERVER: str = ""
     MAIL_PORT: Port = 587
 
-    @field_validator("SECRET_KEY", "SECURITY_PASSWORD_SALT")
-    @classmethod
-    def _secret(cls, value: str) -> str:
-        if any(placeholder in value for placeholder in PLACEHOLDERS):
-            raise ValueError("is missing or a placeholder; set 32 or more random characters")
-        if len(value) < 32 or len(set(value)) < 8:
-            raise ValueError("is too short or too regular; set 32 or more random characters")
-        return value
+    _secrets = field_validator("SECRET_KEY", "SECURITY_PASSWORD_SALT")(random_enough)
 
     @field_validator("DATABASE_URL")
     @classmethod

@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 DATABASES = ("postgresql", "postgresql+psycopg", "postgres", "sqlite")
+PLACEHOLDERS = ("change-me", "only-for-tests")
 
 
 class ConfigurationError(SystemExit):
@@ -38,6 +39,15 @@ def required(value: str) -> str:
     """Return `value`; raises ValueError when it is empty."""
     if not value:
         raise ValueError("is missing")
+    return value
+
+
+def random_enough(value: str) -> str:
+    """Return the secret `value`; raises ValueError when somebody could guess it."""
+    if any(placeholder in value for placeholder in PLACEHOLDERS):
+        raise ValueError("is missing or a placeholder; set 32 or more random characters")
+    if len(value) < 32 or len(set(value)) < 8:
+        raise ValueError("is too short or too regular; set 32 or more random characters")
     return value
 
 

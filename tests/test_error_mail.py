@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import redis
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.core.error_mail import INTERVAL, ErrorMailHandler
+from app.extensions import db
+from app.jobs.models import Job
 from tests.support import ROOT, Inbox, Valkey, free_port, text_of
 
 QUEUE, LIMITS = 3, 4  # databases of the Valkey server that only these tests use
@@ -75,10 +78,11 @@ def store(valkey: Valkey, database: int) -> Any:
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_a_worker_mails_an_error_without_its_secrets(
-    make_app: MakeApp, live_app: Flask, valkey: Valkey, inbox: Inbox, log_format: str
+    make_app: MakeApp, live_app: Flask, inbox: Inbox, log_format: str
 ) -> None:
     admins = "admin@example.com, other@example.com"
-    app = make_app(CELERY_BROKER_URL=valkey.url(0), ADMINS=admins, LOG_FORMAT=log_format)
+    parts = {name: live_app.config[name] for name in ("DATABASE_URL", "CELERY_BROKER_URL")}
+    app = make_app(**parts, ADMINS=admins, LOG_FORMAT=log_format)
     add_bugs(app)
     headers = {"X-Request-ID": "the-failed-request"}
     assert app.test_client().get("/bug/tr0ub4dor", headers=headers).status_code == 500
@@ -199,3 +203,15 @@ def test_a_dead_broker_changes_nothing_for_the_visitor(
     text = log.read_text(encoding="utf-8")
     assert "RuntimeError: The pot boils over" in text
     assert "WARNING: An error could not be mailed" in text
+
+
+def test_a_report_is_kept_while_the_broker_is_away(make_app: MakeApp) -> None:
+    app = make_app(CELERY_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0", ADMINS="a@example.com")
+    app.logger.error("The pot boils over %s", "x" * 100_000)
+    for thread in threading.enumerate():
+        if thread.name == "error-mail":
+            thread.join()
+    with app.app_context():
+        (job,) = db.session.scalars(select(Job)).all()
+    assert job.arguments["args"][:2] == ["a@example.com", "mail/error"]
+    assert len(job.arguments["args"][2]["report"]) < 21_000

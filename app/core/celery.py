@@ -20,7 +20,6 @@ DEFAULTS: dict[str, Any] = {
     "task_default_queue": "default",
     "worker_prefetch_multiplier": 1,
     "worker_hijack_root_logger": False,
-    "worker_enable_soft_shutdown_on_idle": True,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,

@@ -8,10 +8,14 @@ import traceback
 
 from flask import Flask
 from limits import RateLimitItemPerMinute
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
 INTERVAL = 600  # seconds
+REPORT_LENGTH = 20_000  # characters
 ONCE = RateLimitItemPerMinute(1, INTERVAL // 60)
 
 
@@ -34,7 +38,7 @@ class ErrorMailHandler(logging.Handler):
             if not self._is_new(fingerprint):
                 return
             report = self.format(record)  # this also leaves the message without its secrets
-            context = {"summary": record.message[:120], "report": report}
+            context = {"summary": record.message[:120], "report": shortened(report)}
             threading.Thread(
                 target=self._send, args=(fingerprint, context), name="error-mail", daemon=True
             ).start()
@@ -57,12 +61,30 @@ class ErrorMailHandler(logging.Handler):
         except Exception:  # the store is down, which may be the very error: rather mail it twice
             context = {**context, "note": "Other processes may have mailed this error too."}
         try:
-            for admin in self._app.config["ADMINS"]:
-                self._app.extensions["celery"].send_task(
-                    "app.tasks.send_email", (admin, "mail/error", context), queue="mail"
-                )
+            with self._app.app_context():
+                self._enqueue(context)
         except Exception as error:  # no mail without a broker, but the log has the error
             logger.warning("An error could not be mailed: %s", error)
+
+    def _enqueue(self, context: dict[str, str]) -> None:
+        """Enqueue the mails as durable jobs, or tell the broker alone if the database is away."""
+        send_email = self._app.extensions["celery"].tasks["app.tasks.send_email"]
+        mails = [(admin, "mail/error", context) for admin in self._app.config["ADMINS"]]
+        try:
+            for mail in mails:
+                send_email.delay_on_commit(*mail)
+            db.session.commit()
+        except SQLAlchemyError:
+            db.session.rollback()
+            for mail in mails:
+                send_email.apply_async(mail, queue="mail")
+
+
+def shortened(report: str) -> str:
+    """Return the beginning and the end of a report that is too long for a mail."""
+    if len(report) <= REPORT_LENGTH:
+        return report
+    return f"{report[:2000]}\n[...]\n{report[2000 - REPORT_LENGTH :]}"
 
 
 def fingerprint_of(record: logging.LogRecord) -> str:

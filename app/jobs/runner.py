@@ -24,7 +24,7 @@ from app.jobs.store import Claimed
 logger = logging.getLogger(__name__)
 
 LOST_AFTER_HANDOFF = "A worker was lost after the hand-off: find out if it was done, then decide."
-DRAIN_SECONDS = 2.0  # after which a hint's worker turns to other queues
+DRAIN_SECONDS = 0.5  # after which a hint's worker turns to other queues
 RECORD_SECONDS = 60.0  # how long to insist on recording what cannot be taken back
 
 
@@ -58,7 +58,7 @@ class End:
 
 
 def drain(task: Runnable, hinted: str) -> None:
-    """Do the job `hinted`, then others of its task and queue that are due, for two seconds."""
+    """Do the job `hinted`, then others of its task and queue that are due, for half a second."""
     app = task.flask_app
     until = time.monotonic() + DRAIN_SECONDS
     lease = uuid.uuid4()

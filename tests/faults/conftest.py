@@ -3,31 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
-from flask_migrate import Migrate, upgrade
-from sqlalchemy import create_engine, text
 
-from app import create_app
-from app.extensions import db
+from tests.conftest import create_database, migrated
 from tests.faults import harness
-from tests.faults.harness import ROWS, SEED, Stand
+from tests.faults.harness import ROWS, SEED, STANDS, Stand
 from tests.faults.parts import Broker, Sink
-
-
-def migrated(url: str) -> str:
-    app = create_app("config.TestingConfig", DATABASE_URL=url)
-    Migrate(app, db)
-    with app.app_context():
-        upgrade()
-        db.engine.dispose()
-    return url
-
-
-def new_database(server: str, name: str) -> str:
-    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")
@@ -46,19 +26,30 @@ def valkey_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     broker.stop()
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def rabbitmq_broker(
+    rabbitmq_is_installed: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """Return a RabbitMQ that can be broken."""
+    broker = Broker(tmp_path_factory.mktemp("rabbitmq"), "rabbitmq")
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session", params=STANDS)
 def shared_stand(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    valkey_broker: Broker,
-    sink: Sink,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sink: Sink
 ) -> Iterator[Stand]:
-    """Return the parts, which the faults share."""
-    if request.param == "sqlite":
+    """Return the parts, which the faults share: each database with Valkey, then RabbitMQ."""
+    kind = request.param
+    server = None
+    if kind == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('faults') / 'app.db'}"
     else:
-        url = new_database(request.getfixturevalue("postgresql"), "faults")
-    stand = Stand(request.param, migrated(url), valkey_broker, sink)
+        server = request.getfixturevalue("postgresql_server")
+        url = create_database(server.get_uri(), f"faults_{kind}")
+    broker = "rabbitmq_broker" if kind == "rabbitmq" else "valkey_broker"
+    stand = Stand(kind, migrated(url), request.getfixturevalue(broker), sink, server)
     yield stand
     stand.close()
 

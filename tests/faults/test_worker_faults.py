@@ -11,15 +11,15 @@ from app.extensions import db
 from app.jobs import services
 from app.jobs.models import DEAD, QUEUED, SUCCEEDED, Heartbeat, Job
 from tests import jobs_tasks
-from tests.faults.harness import CHANCE, COUNT, Stand, children_of, kill_a_child
+from tests.faults.harness import CHANCE, COUNT, Stand, children_of, kill_a_child, on_each_database
 from tests.support import wait_until
 
 STEPS = ["claim", "RCPT", "hand-off", "dot", "250", "before the commit"]
 
 
 def now_and_then(number: int) -> bool:
-    """Tell whether to break something before this mail: about once for ten."""
-    return number > 0 and CHANCE.randrange(10) == 0
+    """Tell whether to break something before this mail: about five times for a load."""
+    return number > 0 and CHANCE.randrange(COUNT // 5) == 0
 
 
 def test_nothing_breaks(stand: Stand) -> None:
@@ -82,6 +82,7 @@ def test_whole_workers_are_killed(stand: Stand) -> None:
     assert stand.open_jobs() == 0
 
 
+@on_each_database
 @pytest.mark.parametrize("step", STEPS)
 def test_a_worker_dies_at_a_step(stand: Stand, step: str, tmp_path: Path) -> None:
     stand.stop_workers()
@@ -94,6 +95,7 @@ def test_a_worker_dies_at_a_step(stand: Stand, step: str, tmp_path: Path) -> Non
     assert row.doubled == (1 if step in ("250", "before the commit") else row.doubled)
 
 
+@on_each_database
 def test_a_frozen_child_that_wakes_up_writes_nothing(stand: Stand, tmp_path: Path) -> None:
     worker = stand.worker()
     runs, gate = tmp_path / "runs", tmp_path / "gate"
@@ -124,6 +126,7 @@ def state_of(stand: Stand, job_id: object) -> str | None:
         return job and job.state
 
 
+@on_each_database
 def test_a_task_that_kills_its_worker(stand: Stand, tmp_path: Path) -> None:
     stand.worker()
     runs = tmp_path / "runs"
@@ -154,6 +157,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(stand: Stand, tmp_path
     stand.count(load, "unknown task", "parked, then done")
 
 
+@on_each_database
 def test_poison_arguments_are_dead_at_once(stand: Stand) -> None:
     stand.worker()
     with stand.app.app_context():
@@ -198,35 +202,57 @@ def test_deploys_under_load(stand: Stand) -> None:
 
 
 def test_beats_do_not_matter(stand: Stand, tmp_path: Path) -> None:
+    stand.worker()
+    stand.count(stand.enqueue(), "no beat")
     for number in range(2):
         schedule = str(tmp_path / f"schedule{number}")
         beat = ["celery", "-A", "celery_worker.celery", "beat", "--pidfile=", "-s", schedule]
         beat += ["--loglevel=info"]
         stand.start(*beat, ready="beat: Starting")
-    stand.worker()
     stand.count(stand.enqueue(), "two beats")
 
 
-@pytest.mark.parametrize("how", ["down", "drop", "drop250"])
-def test_the_mail_server_fails(stand: Stand, how: str) -> None:
+@on_each_database
+def test_the_mail_server_is_down(stand: Stand) -> None:
     stand.worker()
-    if how == "down":
-        stand.sink.down()
-        try:
-            load = stand.enqueue()
-            wait_until(lambda: failures(stand) >= min(COUNT, 10), "attempts that failed")
-        finally:
+    stand.sink.down()
+    try:
+        load = stand.enqueue()
+        wait_until(lambda: failures(stand) >= min(COUNT, 10), "attempts that failed")
+    finally:
+        stand.sink.up()
+    stand.count(load, "SMTP down")
+
+
+@on_each_database
+def test_the_mail_server_restarts(stand: Stand) -> None:
+    stand.worker()
+
+    def restart(number: int) -> None:
+        if now_and_then(number):
+            stand.sink.down()
             stand.sink.up()
-        stand.count(load, "SMTP down")
-        return
+
+    stand.count(stand.enqueue(during=restart), "SMTP restarting", again=COUNT)
+
+
+@on_each_database
+@pytest.mark.parametrize(
+    ("how", "fault", "again"),
+    [
+        ("hang", "SMTP hanging after the text", 0),
+        ("drop", "SMTP drops before its 250", COUNT),
+        ("drop250", "SMTP drops after its 250", 0),
+    ],
+)
+def test_the_mail_server_fails(stand: Stand, how: str, fault: str, again: int) -> None:
+    stand.worker()
 
     def break_it(number: int) -> None:
         if now_and_then(number):
             stand.sink.broken = how
 
-    load = stand.enqueue(during=break_it)
-    fault = "SMTP drops before its 250" if how == "drop" else "SMTP drops after its 250"
-    stand.count(load, fault, again=COUNT if how == "drop" else 0)
+    stand.count(stand.enqueue(during=break_it), fault, again=again)
 
 
 def failures(stand: Stand) -> int:
@@ -234,6 +260,7 @@ def failures(stand: Stand) -> int:
         return sum(job.error is not None for job in services.newest(limit=COUNT))
 
 
+@on_each_database
 def test_a_kill_is_made_up_for_by_other_children(stand: Stand) -> None:
     worker = stand.worker()
     before = {child.pid for child in children_of(worker)}
