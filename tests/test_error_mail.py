@@ -215,3 +215,33 @@ def test_a_report_is_kept_while_the_broker_is_away(make_app: MakeApp) -> None:
         (job,) = db.session.scalars(select(Job)).all()
     assert job.arguments["args"][:2] == ["a@example.com", "mail/error"]
     assert len(job.arguments["args"][2]["report"]) < 21_000
+
+
+FORKING = """
+import os, threading
+from app import create_app
+from app.core.error_mail import ErrorMailHandler
+app = create_app("config.TestingConfig", ADMINS="admin@example.com", REDIS_URL="memory://")
+begun, go_on, order = threading.Event(), threading.Event(), []
+def enqueue(*_):
+    begun.set()
+    go_on.wait(30)
+    order.append("mailed")
+ErrorMailHandler._enqueue = enqueue
+app.logger.error("The pot boils over")
+begun.wait(30)
+threading.Timer(0.2, go_on.set).start()
+child = os.fork()
+if child == 0:
+    os._exit(0)
+order.append("forked")
+os.waitpid(child, 0)
+print(order)
+"""
+
+
+def test_no_process_is_forked_while_a_report_is_handed_over() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FORKING], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines()[-1] == "['mailed', 'forked']"

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import threading
 import time
 import traceback
@@ -13,6 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.extensions import db
 
 logger = logging.getLogger(__name__)
+
+# A worker forks its processes. A child that is born while a thread of its parent holds a lock, one
+# of SQLAlchemy's say, waits for that lock for ever. So a fork waits until a mail is handed over.
+no_fork = threading.Lock()
+os.register_at_fork(
+    before=no_fork.acquire, after_in_parent=no_fork.release, after_in_child=no_fork.release
+)
 
 INTERVAL = 600  # seconds
 REPORT_LENGTH = 20_000  # characters
@@ -55,16 +63,21 @@ class ErrorMailHandler(logging.Handler):
 
     def _send(self, fingerprint: str, context: dict[str, str]) -> None:
         """Publish one mail for each administrator, if no other process has."""
-        try:
-            if not self._app.extensions["rate_limits"].limiter.hit(ONCE, "error-mail", fingerprint):
-                return
-        except Exception:  # the store is down, which may be the very error: rather mail it twice
-            context = {**context, "note": "Other processes may have mailed this error too."}
-        try:
-            with self._app.app_context():
+        with no_fork, self._app.app_context():
+            try:
+                if not self._app.extensions["rate_limits"].limiter.hit(
+                    ONCE, "error-mail", fingerprint
+                ):
+                    return
+            except (
+                Exception
+            ):  # the store is down, which may be the very error: rather mail it twice
+                note = "Other processes may have mailed this error too."
+                context = {**context, "note": note}
+            try:
                 self._enqueue(context)
-        except Exception as error:  # no mail without a broker, but the log has the error
-            logger.warning("An error could not be mailed: %s", error)
+            except Exception as error:  # no mail without a broker, but the log has the error
+                logger.warning("An error could not be mailed: %s", error)
 
     def _enqueue(self, context: dict[str, str]) -> None:
         """Enqueue the mails as durable jobs, or tell the broker alone if the database is away."""
