@@ -17,7 +17,7 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.orm import Session
 
 from app.extensions import db
-from app.jobs import store
+from app.jobs import services, store
 from app.jobs.models import CANCELLED, DEAD, OPEN, QUEUED, RUNNING, SUCCEEDED, Job, moment
 
 LIMIT = 3
@@ -150,17 +150,16 @@ def machine_on(engine: Engine) -> type[RuleBasedStateMachine]:
             found = store.unhinted(self.session, -1, 10)
             assert [row[0] for row in found] == ([self.id] if due else [])
 
-        @precondition(lambda self: self.over is None)
         @rule()
-        def ask_to_stop(self) -> None:
-            self.session.execute(update(Job).where(Job.state == RUNNING).values(cancelling=True))
-
-        @precondition(lambda self: self.over is None)
-        @rule()
-        def cancel_if_queued(self) -> None:
-            queued = update(Job).where(Job.state == QUEUED).values(state=CANCELLED)
-            if self.session.execute(queued.returning(Job.id)).first():
+        def cancel(self) -> None:
+            idle = self.job.state == QUEUED or (self.job.state == RUNNING and self.expired())
+            state = services.cancel(self.id)
+            db.session.commit()
+            if idle:
                 self.over = CANCELLED
+                self.end_ownership()
+            assert state == self.job.state
+            assert self.job.cancelling or self.job.state != RUNNING
 
         @invariant()
         def holds(self) -> None:
