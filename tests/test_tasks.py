@@ -83,6 +83,20 @@ def test_a_connection_the_server_closed_is_opened_again(app: Flask, inbox: Inbox
     assert len(inbox.to("grace@example.com")) == 2
 
 
+def test_an_idle_connection_is_closed_and_opened_for_the_next_mail(
+    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail, "IDLE", 0.1)
+    with app.app_context():
+        connection: mail.SmtpConnection = app.extensions["smtp"]
+        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
+        connection.send(message)
+        wait_until(lambda: connection._server is None, "the connection is closed")
+        before = inbox.connections
+        connection.send(message)
+    assert inbox.connections == before + 1
+
+
 @pytest.mark.parametrize("to", ["a@example.com\nBcc: eve@example.com", "a@example.com\r\nX: y"])
 def test_an_address_cannot_add_headers(app: Flask, to: str) -> None:
     with app.app_context(), pytest.raises(ValueError, match="linefeed or carriage return"):
