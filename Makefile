@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: help run test serve lint bench faults soak migrate lock clean
+.PHONY: help run test serve lint bench soak migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -27,9 +27,6 @@ lint: .venv/installed ## Check style, types and security
 bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
 
-faults: .venv/installed ## Break each part once while jobs run, and count what was lost (5 minutes)
-	@FAULTS=1 exec $(BIN)/python -m pytest tests/test_jobs_worker.py tests/faults $(ARGS)
-
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
@@ -48,5 +45,5 @@ clean: ## Delete what can be made again; .env and instance/ stay
 .venv/installed: requirements-dev.txt
 	@scripts/install.sh
 
-.env:
+.env: | .venv/installed
 	@$(BIN)/python scripts/write_env.py

@@ -1,5 +1,6 @@
 """What `make` calls: a fresh `.env`, and an installation that fails with one sentence."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -136,6 +137,24 @@ def test_unreachable_index_is_one_sentence_with_uv(project: Path) -> None:
     result = install(project)
     refused_installation(project, result)
     assert "error: Failed to fetch" in result.stderr
+
+
+def test_make_waits_for_the_packages_before_it_writes_the_env_file(copy_of_project: Path) -> None:
+    """On a fresh clone, with what can be made at the same time made at the same time."""
+    (copy_of_project / ".venv").unlink()
+    slow = f"#!/bin/sh\nsleep 1\nln -s {sys.prefix} .venv\n"
+    (copy_of_project / "scripts" / "install.sh").write_text(slow, "utf-8")
+    result = subprocess.run(
+        ["make", "-j4", "migrate"],
+        cwd=copy_of_project,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Wrote .env with fresh secrets." in result.stdout
+    assert (copy_of_project / "instance" / "app.db").exists()
 
 
 def refused_installation(project: Path, result: subprocess.CompletedProcess[str]) -> None:
