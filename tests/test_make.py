@@ -27,12 +27,12 @@ def clean_environment() -> dict[str, str]:
 class Run:
     """A `make run` in a folder of its own."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, **variables: str) -> None:
         """Start it; `ready` waits until it answers."""
         self.folder = folder
         self.port = port or free_port(3)
         self.process = Process(
-            ["make", "run", f"PORT={self.port}"], clean_environment(), cwd=folder
+            ["make", "run", f"PORT={self.port}"], {**clean_environment(), **variables}, cwd=folder
         )
 
     @property
@@ -220,6 +220,15 @@ def test_a_run_ends_when_its_terminal_is_closed(run: Run) -> None:
     run.ready()
     os.killpg(run.process.process.pid, signal.SIGHUP)
     wait_until(lambda: not run.leftovers(), "everything ends")
+
+
+def test_a_run_is_ready_where_others_are_reached_through_a_proxy(copy_of_project: Path) -> None:
+    run = Run(copy_of_project, http_proxy=f"http://127.0.0.1:{free_port()}")
+    try:
+        run.ready()
+        run.interrupt()
+    finally:
+        run.end()
 
 
 def test_a_second_run_in_one_folder_is_refused(run: Run) -> None:
