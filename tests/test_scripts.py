@@ -167,6 +167,20 @@ def refused_installation(project: Path, result: subprocess.CompletedProcess[str]
     assert not (project / ".venv" / "installed").exists()
 
 
+def test_environment_behind_a_link_is_not_emptied(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (project / "bin" / "python3").symlink_to(sys.executable)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "kept").touch()
+    (project / ".venv").symlink_to(elsewhere)
+    result = install(project)
+    assert result.returncode == 1
+    assert ".venv is a link to an environment elsewhere" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert (elsewhere / "kept").exists()
+
+
 def test_installation_takes_the_locked_packages_with_their_hashes(project: Path) -> None:
     (project / "bin" / "python3").symlink_to(sys.executable)
     stub(project, "uv", 'mkdir -p .venv; echo "$@" >>called')
