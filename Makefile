@@ -2,6 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
+# Else Flask's command line reads .env before config.py does, whatever CONFIG_TYPE is, and has a
+# traceback for a file that cannot be read. It skips .flaskenv too.
+export FLASK_SKIP_DOTENV := 1
+export FLASK_APP := application
 
 .PHONY: help run test serve lint bench soak migrate lock clean
 

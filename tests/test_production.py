@@ -19,11 +19,15 @@ from settings import ConfigurationError
 from tests.support import ROOT, free_port
 from tests.test_config import COMPLETE, MARKER, PRODUCTION, named_in
 
-WEB = next(
-    line.removeprefix("web: ")
-    for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
-    if line.startswith("web: ")
-)
+
+def line_of_procfile(name: str) -> str:
+    """Return the command of a process."""
+    lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: "))
+
+
+WEB = line_of_procfile("web")
+OURS = "FLASK_SKIP_DOTENV=1 FLASK_APP=application"  # as docs/configuration.md has it
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
@@ -128,6 +132,39 @@ def test_health_check_of_the_image_goes_through_no_proxy(copy_of_project: Path) 
         assert run(command, copy_of_project, **variables).returncode == 0
         server.shutdown()
         assert run(command, copy_of_project, **variables).returncode != 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("make --old-file=.venv/installed migrate", id="make"),
+        pytest.param(line_of_procfile("release"), id="Procfile"),
+        f"{OURS} flask run",
+        f"{OURS} flask doctor",
+        f"{OURS} flask db upgrade",
+    ],
+)
+def test_env_file_that_is_no_text_is_one_sentence(copy_of_project: Path, command: str) -> None:
+    (copy_of_project / ".env").write_bytes(f"SECRET_KEY=\xff{MARKER}".encode("latin-1"))
+    result = run(command, copy_of_project)
+    assert result.returncode != 0
+    sentence, *others = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"The settings in .*\.env cannot be read: it is not UTF-8 text\. .*", sentence
+    )
+    assert all(line.startswith("make: ***") for line in others)
+    assert MARKER not in result.stdout + result.stderr
+
+
+def test_flask_leaves_the_env_file_alone_in_tests_where_it_is_told_to(
+    copy_of_project: Path,
+) -> None:
+    (copy_of_project / ".env").write_text("APP_NAME=From .env\n", "utf-8")
+    command = f"""echo 'print("It is", app.config["APP_NAME"])' | {OURS} flask shell"""
+    result = run(command, copy_of_project, CONFIG_TYPE="config.TestingConfig")
+    assert "It is Stockpot" in result.stdout, result.stderr
+    result = run(command, copy_of_project)
+    assert "It is From .env" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(
