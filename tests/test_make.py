@@ -51,11 +51,12 @@ class Run:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("STOCKPOT_RUN") == str(self.folder):
+                ours = process.environ().get("STOCKPOT_RUN") == str(self.folder)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return found
 
     def interrupt(self) -> int:
         """Press Ctrl-C: the terminal sends SIGINT to the whole foreground group."""
