@@ -32,7 +32,7 @@ bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
 
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
-	@SOAK=1 exec $(BIN)/python -m pytest -n 8 --dist worksteal tests/faults $(ARGS)
+	@SOAK=1 exec $(BIN)/python -m pytest -n 4 --dist worksteal tests/faults $(ARGS)
 
 migrate: .venv/installed .env ## Bring the database up to date
 	@exec $(BIN)/flask db upgrade
