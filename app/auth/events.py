@@ -55,6 +55,21 @@ def failed_to_sign_in(_: Flask, user: User, **__: Any) -> None:
     logger.warning("Wrong password for user %s", user.id)
 
 
+def unknown_address() -> None:
+    """Log a sign-in with an address that has no account; many of them are somebody guessing."""
+    logger.warning("Sign-in with an unknown address")
+
+
+def not_confirmed(user: User) -> None:
+    """Log a right password for an account whose address is not confirmed."""
+    logger.warning("User %s could not sign in: the address is not confirmed", user.id)
+
+
+def deactivated(user: User) -> None:
+    """Log a right password for an account that was deactivated."""
+    logger.warning("User %s could not sign in: the account is deactivated", user.id)
+
+
 def signed_out(_: Flask, user: User, **__: Any) -> None:
     """Log a sign-out; confirming an address signs out too, nobody as a rule."""
     if user.is_authenticated:

@@ -127,6 +127,8 @@ def init_app(app: Flask) -> None:
         password_util_cls=services.PasswordRules,
         register_form=forms.RegisterForm,
         login_form=forms.LoginForm,
+        forgot_password_form=forms.ForgotPasswordForm,
+        send_confirmation_form=forms.SendConfirmationForm,
         render_template=render,
     )
     security.want_json(lambda _: False)
@@ -165,6 +167,9 @@ def render(template: str, **context: Any) -> str:
     forms_shown = [value for value in context.values() if isinstance(value, FlaskForm)]
     if request.method == "POST" and any(form.errors for form in forms_shown):
         after_this_request(unprocessable)
+    for form in forms_shown:
+        if isinstance(form, forms.TellsMalformed):
+            form.put_errors_back()
     return render_template(template, **context)
 
 

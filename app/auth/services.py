@@ -1,11 +1,18 @@
 """The rules of accounts: which addresses and passwords are accepted, and when one is forgotten."""
 
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from flask import Response, after_this_request, has_request_context
-from flask_security import MailUtil, PasswordUtil, SQLAlchemyUserDatastore, verify_password
+from flask_security import (
+    EmailValidateException,
+    MailUtil,
+    PasswordUtil,
+    SQLAlchemyUserDatastore,
+    verify_password,
+)
 from sqlalchemy import delete, select, update
 
 from app.auth.models import User
@@ -16,6 +23,10 @@ from app.tasks import send_email
 PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
 UNCONFIRMED_FOR = timedelta(days=30)
 SENT_TWICE_WITHIN = timedelta(minutes=1)
+NOT_PLAIN = (
+    "Before the @ only plain letters, digits and signs are possible: a to z, without accents. "
+    "Use another address."
+)
 LINKS = ("confirmation_link", "recovery_link", "reset_link")
 
 
@@ -70,11 +81,20 @@ class BackgroundMail(MailUtil):
 
     def normalize(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().normalize(email).lower()
+        return self._explained(super().normalize, email)
 
     def validate(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().validate(email).lower()
+        return self._explained(super().validate, email)
+
+    def _explained(self, check: Callable[[str], str], email: str) -> str:
+        try:
+            return check(email).lower()
+        except EmailValidateException:
+            local, at, domain = email.strip().partition("@")
+            if at and domain and local.isprintable() and not local.isascii():
+                raise EmailValidateException(NOT_PLAIN) from None
+            raise
 
     def send_mail(
         self,
