@@ -174,6 +174,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
         "?a",
         "secret:",
         "secret =\n",
+        "secret=\\'x\n",
     ],
 )
 def test_a_long_text_is_redacted_in_linear_time(unit: str) -> None:
