@@ -56,18 +56,18 @@ def asset(name: str) -> str:
 
     It changes with the content of the file: browsers keep files for a day without asking again.
     """
-    version = version_of(Path(current_app.static_folder or "", name))
+    version = version_of(current_app.static_folder, name)
     return f"{request.script_root}{current_app.static_url_path}/{name}?v={version}"
 
 
 @cache
-def version_of(file: Path) -> str:
-    """Return a digest of `file`, read once in a process; a deployment starts new ones.
+def version_of(folder: str | None, name: str) -> str:
+    """Return a digest of a file in `folder`, read once in a process; a deployment starts new ones.
 
     A file that is not there has the version "none": a page is no place to fail for a picture.
     """
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        return hashlib.sha256(Path(folder or "", name).read_bytes()).hexdigest()[:12]
     except OSError:
         return "none"
 
