@@ -80,7 +80,7 @@ def test_no_task_finds_what_another_left_in_its_context(app: Flask, tmp_path: Pa
             "all tasks are done",
         )
     finally:
-        worker.stop()
+        worker.kill()
     assert {line.partition(" ")[2] for line in found.read_text().splitlines()} == {"nothing"}
 
 
