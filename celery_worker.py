@@ -1,6 +1,5 @@
 """Worker and beat entry: `celery -A celery_worker.celery worker`."""
 
-import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,10 +22,3 @@ def use_own_connections(**_: object) -> None:
     with application.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
-    # A worker that is stopped at once ends its processes with this signal: their jobs are let go.
-    signal.signal(signal.SIGTERM, leave)
-
-
-def leave(*_: object) -> None:
-    """End the process in an orderly way."""
-    raise SystemExit(0)

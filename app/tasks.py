@@ -39,8 +39,6 @@ def send_email(
     )
     try:
         current_job.receipt = current_app.extensions["smtp"].send(message, current_job.handoff)
-    except OSError as error:
-        if mail.is_permanent(error):
-            raise PermanentError(f"The mail server refused the mail for good: {error}") from error
-        raise
+    except mail.MailRefused as error:
+        raise PermanentError(f"The mail server refused the mail for good: {error}") from error
     logger.info("The mail %s is sent", template)

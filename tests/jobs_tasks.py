@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,11 @@ def fail_always(path: str) -> None:
 )
 def fail_for_good(kind: str) -> None:
     """Fail in a way that trying again does not mend."""
-    raise {"permanent": PermanentError("no such soup"), "named": KeyError("soup")}[kind]
+    raise {
+        "permanent": PermanentError("no such soup"),
+        "named": KeyError("soup"),
+        "unprintable": PermanentError("half a \udcff and a \0zero"),
+    }[kind]
 
 
 @shared_task(base=DurableTask, max_attempts=9, backoff_base=0.01, backoff_cap=0.05)
@@ -115,6 +120,27 @@ def kill_worker(path: str) -> None:
     """Kill the worker's child that runs this."""
     append(path, str(current_job.attempt))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task(base=DurableTask, max_attempts=3, backoff_base=0.01, backoff_cap=0.05)
+def leave_python(path: str) -> None:
+    """End the process as many a library does that was written for the command line."""
+    append(path, str(current_job.attempt))
+    sys.exit("no soup")
+
+
+@shared_task(base=DurableTask)
+def count_down(path: str, number: int) -> None:
+    """Call itself, as a plain function would."""
+    append(path, str(number))
+    if number:
+        count_down(path, number - 1)
+
+
+@shared_task(base=DurableTask, after_handoff="hold", max_attempts=1)
+def hand_off_once(path: str, how: str) -> None:
+    """Do what must not be done twice, and die."""
+    hand_off.run(path, how)
 
 
 @shared_task(

@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 import redis
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from app.extensions import db
-from app.jobs import services
-from app.jobs.models import Heartbeat, Job
+from app.jobs import relay, services, store, sweep
+from app.jobs.models import CANCELLED, Heartbeat, Job
 from app.jobs.relay import JobsNotCommitted
 from app.jobs.task import ArgumentsRefused
 from app.models import utcnow
@@ -206,6 +207,44 @@ def test_arguments_are_checked_before_the_commit(
             note.delay_on_commit(*arguments)
         db.session.commit()
         assert jobs() == []
+
+
+def test_a_sweep_does_not_fill_the_broker(
+    app: Flask, hints: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hinter = app.extensions["hinter"]
+    with app.app_context():
+        lonely = [(uuid.uuid4(), "some.task", "default", 5) for _ in range(100)]
+        before = hints()
+        sweep.hint(hinter, lonely)
+        assert hints() == before + relay.ENOUGH
+        monkeypatch.setattr(relay, "FULL", relay.ENOUGH)
+        sweep.hint(hinter, lonely)
+        assert hints() == before + relay.ENOUGH
+
+
+def test_a_cancel_reaches_a_job_that_is_queued_again_meanwhile(app: Flask) -> None:
+    with app.app_context():
+        job = note.delay_on_commit("x")
+        db.session.commit()
+        lease = uuid.uuid4()
+        store.claim(db.session(), lease, 60, job.id)
+        db.session.commit()
+
+        failed: list[bool] = []
+
+        def fail_first(connection: Connection, _: object, statement: str, *__: object) -> None:
+            if "SET cancelling" in statement and not failed:
+                failed.append(True)
+                store.fail(Session(connection), job.id, lease, "no soup", 0.0)
+
+        event.listen(db.engine, "before_cursor_execute", fail_first)
+        services.cancel(job.id)
+        event.remove(db.engine, "before_cursor_execute", fail_first)
+        assert failed
+        db.session.commit()
+        db.session.refresh(job)
+        assert job.state == CANCELLED or job.cancelling
 
 
 def test_secret_arguments_are_stars(app: Flask) -> None:

@@ -143,6 +143,23 @@ def test_a_dead_job_is_replayed(
     wait_until(lambda: read(app, job_id).state == SUCCEEDED, "the job is done")
 
 
+def test_a_task_that_leaves_python_fails(app: Flask, enqueue: Enqueue, tmp_path: Path) -> None:
+    job = ended(app, enqueue(tasks.leave_python, str(tmp_path / "runs")))
+    assert (job.state, job.attempts) == (DEAD, 3)
+    assert "SystemExit: no soup" in str(job.error)
+    assert (tmp_path / "runs").read_text().split() == ["1", "2", "3"]
+
+
+def test_a_task_may_call_itself(app: Flask, enqueue: Enqueue, tmp_path: Path) -> None:
+    assert ended(app, enqueue(tasks.count_down, str(tmp_path / "n"), 2)).state == SUCCEEDED
+    assert (tmp_path / "n").read_text().split() == ["2", "1", "0"]
+
+
+def test_an_error_that_no_database_takes_is_kept_without_that(app: Flask, enqueue: Enqueue) -> None:
+    job = ended(app, enqueue(tasks.fail_for_good, "unprintable"))
+    assert (job.state, job.attempts, job.error) == (DEAD, 1, "half a ? and a zero")
+
+
 def test_arguments_that_no_longer_fit_are_dead_and_kept(
     app: Flask, enqueue: Enqueue, tmp_path: Path
 ) -> None:

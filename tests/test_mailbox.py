@@ -174,5 +174,6 @@ def production() -> dict[str, str]:
         "REDIS_URL": "memory://",
         "MAIL_SERVER": "127.0.0.1",
         "MAIL_DEFAULT_SENDER": "noreply@stockpot.example",
+        "ADMINS": "admin@stockpot.example",
         "TRUSTED_HOSTS": "example.test",
     }

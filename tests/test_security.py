@@ -27,6 +27,7 @@ PRODUCTION = {
     "REDIS_URL": "memory://",
     "MAIL_SERVER": "127.0.0.1",
     "MAIL_DEFAULT_SENDER": "noreply@stockpot.example",
+    "ADMINS": "admin@stockpot.example",
     "TRUSTED_HOSTS": "example.test",
 }
 PATHS = [

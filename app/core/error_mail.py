@@ -94,8 +94,9 @@ class ErrorMailHandler(logging.Handler):
             db.session.commit()
         except SQLAlchemyError:
             db.session.rollback()
-            for mail in mails:
-                send_email.apply_async(mail, queue="mail")
+            hinter = self._app.extensions["hinter"]  # it does not wait for a broker that hangs
+            if not all(hinter.send(send_email.name, "mail", args=mail) for mail in mails):
+                logger.warning("An error could not be mailed: neither database nor broker answer.")
 
 
 def shortened(report: str) -> str:

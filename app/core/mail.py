@@ -68,16 +68,11 @@ def ascii_address(address: str) -> str:
     return f"{local}{at}{domain if domain.isascii() else domain.encode('idna').decode()}"
 
 
-def is_permanent(error: Exception) -> bool:
-    """Tell whether the server refused this mail for good (a 5xx answer).
+class MailRefused(smtplib.SMTPResponseException):
+    """The server refused this recipient or this text for good (a 5xx answer).
 
-    A server that does not let us in, for a wrong password say, will when that is mended.
+    What it says of us, or of our address, will change when that is mended: the wrong password, say.
     """
-    if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError):
-        return False
-    if not isinstance(error, smtplib.SMTPResponseException):
-        return False
-    return 500 <= error.smtp_code < 600 and error.smtp_code not in SIGN_IN_CODES
 
 
 class SmtpConnection:
@@ -96,7 +91,8 @@ class SmtpConnection:
         """Hand `message` to the mail server and return the server's receipt.
 
         `handoff` is called when the server is ready for the text, which cannot be taken back.
-        Raises OSError, of which smtplib.SMTPException is a kind, when the server did not take it.
+        Raises MailRefused when the server does not take this mail, and another OSError, of which
+        smtplib.SMTPException is a kind, when trying again may help.
         """
         with self._lock:
             server = self._usable() or self._open()
@@ -183,20 +179,25 @@ class SmtpConnection:
 
 def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[], None]) -> str:
     """Go through the steps of RFC 5321 one by one, for `handoff` has its place among them."""
-    recipient = parseaddr(message["To"])[1]
-    for step in (
-        lambda: server.mail(parseaddr(message["From"])[1]),
-        lambda: server.rcpt(recipient),
-    ):
-        _expect(250, *step())
-    _expect(354, *server.docmd("DATA"))
+    _expect(*server.mail(parseaddr(message["From"])[1]))
+    _expect(*server.rcpt(parseaddr(message["To"])[1]), refusal=MailRefused)
+    _expect(*server.docmd("DATA"), wanted=(354,))
     handoff()
     text = message.as_bytes().removesuffix(b"\r\n")
     server.send(re.sub(rb"(?m)^\.", b"..", text) + b"\r\n.\r\n")
-    return _expect(250, *server.getreply())
+    return _expect(*server.getreply(), refusal=MailRefused)
 
 
-def _expect(wanted: int, code: int, answer: bytes) -> str:
-    if code != wanted:
-        raise smtplib.SMTPResponseException(code, answer.decode(errors="replace"))
-    return answer.decode(errors="replace")
+def _expect(
+    code: int,
+    answer: bytes,
+    wanted: tuple[int, ...] = (250, 251),
+    refusal: type[smtplib.SMTPResponseException] = smtplib.SMTPResponseException,
+) -> str:
+    """Return the text of an answer; raises `refusal` for a 5xx that is about the mail."""
+    text = answer.decode(errors="replace")
+    if code in wanted:
+        return text
+    if 500 <= code < 600 and code not in SIGN_IN_CODES:
+        raise refusal(code, text)
+    raise smtplib.SMTPResponseException(code, text)

@@ -61,8 +61,8 @@ def show(job_id: uuid.UUID) -> None:
 @click.option("--task", help="Replay all dead and held jobs of this task.")
 def replay(job_ids: tuple[uuid.UUID, ...], task: str | None) -> None:
     """Queue dead or held jobs again."""
-    if not job_ids and not task:
-        raise click.UsageError("Name the jobs to replay, or their task with --task.")
+    if bool(job_ids) == bool(task):
+        raise click.UsageError("Name the jobs to replay, or else their task with --task.")
     count = services.replay(job_ids, task)
     db.session.commit()
     click.echo(f"{count} jobs are queued again.")

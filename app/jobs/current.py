@@ -43,6 +43,7 @@ class CurrentJob:
         self._lease = lease
         self._seconds = seconds
         self._reported = 0.0
+        self._complete: int | None = None  # the total that was reported as reached
 
     def progress(self, done: int, total: int | None = None, note: str | None = None) -> None:
         """Tell how far the job is; written at most twice a second, and when it is complete.
@@ -50,7 +51,9 @@ class CurrentJob:
         Raises LeaseLost when another worker has the job.
         """
         now = time.monotonic()
-        if now - self._reported >= REPORT_EVERY or done == total:
+        complete = done == total != self._complete
+        if now - self._reported >= REPORT_EVERY or complete:
+            self._complete = total if complete else None
             self._reported = now
             news = (done, total, note[:255] if note else None)
             self._step(lambda s: store.report(s, self.id, self._lease, self._seconds, news))

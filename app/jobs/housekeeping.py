@@ -1,6 +1,7 @@
 """What keeps the table of jobs small and its failures known."""
 
 from collections import Counter
+from datetime import timedelta
 
 from celery import shared_task
 from flask import current_app
@@ -9,6 +10,7 @@ from sqlalchemy import select
 from app.extensions import db
 from app.jobs import services
 from app.jobs.models import DEAD, HELD, Job, moment
+from app.jobs.sweep import beat
 from app.jobs.task import DurableTask
 
 DAY = 86400.0  # seconds
@@ -26,11 +28,15 @@ def purge() -> int:
 
 @shared_task(base=DurableTask)
 def report_dead() -> int:
-    """Mail `ADMINS` what died, or was held for a person, within a day; return how many jobs."""
+    """Mail `ADMINS` what died, or was held for a person, since the last report; return how many.
+
+    A job may have ended just before that report and been committed after it, so a minute is looked
+    at twice.
+    """
+    before = beat("report of the dead")
+    since = before - timedelta(minutes=1) if before else moment(-DAY)
     dead = db.session.execute(
-        select(Job.task, Job.error).where(
-            Job.state.in_((DEAD, HELD)), Job.finished_at > moment(-DAY)
-        )
+        select(Job.task, Job.error).where(Job.state.in_((DEAD, HELD)), Job.finished_at > since)
     ).all()
     kinds = Counter((task, (error or "").partition("\n")[0][:200]) for task, error in dead)
     lines = [

@@ -43,6 +43,26 @@ def _moment_on_sqlite(element: moment, compiler: Any, **options: Any) -> str:
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', printf('%+.3f seconds', {seconds}))"
 
 
+class statement_moment(GenericFunction[datetime]):
+    """The database's clock when the statement began.
+
+    That is constant for the statement, so that an index can be searched for what is due by now.
+    """
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+
+@compiles(statement_moment, "postgresql")
+def _statement_moment_on_postgresql(*_: Any, **__: Any) -> str:
+    return "statement_timestamp()"
+
+
+@compiles(statement_moment, "sqlite")
+def _statement_moment_on_sqlite(*_: Any, **__: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
 class Job(Base):
     """Work that a committed transaction promised.
 
@@ -65,6 +85,7 @@ class Job(Base):
     due_at: Mapped[datetime] = mapped_column(UTCDateTime)
     hinted_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     handoff_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    holds: Mapped[bool] = mapped_column(default=False)  # if its worker is lost after the hand-off
     lease: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     cancelling: Mapped[bool] = mapped_column(default=False)
     done: Mapped[int | None]

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 BOUND = 0.3  # seconds for each step of publishing
 PAUSE = 5.0  # seconds without an attempt after one failed
 ENOUGH = 16  # hints for one kind of job in one commit: each leads its worker to the others too
+FULL = 1000  # messages in a queue to which a sweep adds no more
 EXPECTED = "jobs expected to be committed"
 
 
@@ -67,6 +68,17 @@ class Hinter:
             logger.warning("The broker cannot be told of jobs now, a sweep will tell it: %s", error)
             return False
         return True
+
+    def is_full(self, queue: str) -> bool:
+        """Tell whether so many messages wait in `queue` that no more of them would help."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            declared = self._producer().channel.queue_declare(queue, passive=True)
+            return declared.message_count >= FULL
+        except Exception:  # no such queue yet; RabbitMQ closes the channel for asking
+            self.close()
+            return False
 
     def close(self) -> None:
         """Close the connection of this thread, if it has one."""

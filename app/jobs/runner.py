@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol
 
+from billiard.common import terminate_handler_fired  # type: ignore[attr-defined]
+from celery.exceptions import WorkerShutdown, WorkerTerminate
 from flask import Flask, g
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -23,7 +25,6 @@ from app.jobs.store import Claimed
 
 logger = logging.getLogger(__name__)
 
-LOST_AFTER_HANDOFF = "A worker was lost after the hand-off: find out if it was done, then decide."
 DRAIN_SECONDS = 0.5  # after which a hint's worker turns to other queues
 RECORD_SECONDS = 60.0  # how long to insist on recording what cannot be taken back
 
@@ -102,11 +103,24 @@ def _do(
             logger.warning("Job %s %s has another worker; this attempt is void", job.task, job.id)
             return None
         except (SystemExit, KeyboardInterrupt):
-            # The process is told to end: let the job go, so that another worker need not wait.
-            db.session.rollback()
-            store.release(db.session(), job.id, lease)
-            db.session.commit()
+            _let_go(job, lease, current)
             raise
+
+
+def _let_go(job: Claimed, lease: uuid.UUID, current: CurrentJob) -> None:
+    """Let the job go because the process is told to end, so that another worker need not wait."""
+    db.session.rollback()
+    if current.receipt is None:
+        store.release(db.session(), job.id, lease)
+    else:
+        store.succeed(db.session(), job.id, lease, None, current.receipt)
+    db.session.commit()
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Tell whether somebody stops this process; a task may well call `sys.exit()` itself."""
+    stops = (KeyboardInterrupt, WorkerShutdown, WorkerTerminate)
+    return isinstance(error, stops) or terminate_handler_fired()
 
 
 def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) -> End:
@@ -115,7 +129,7 @@ def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) ->
         if job.cancelling:
             raise Cancelled
         if current.handed_off_before and task.after_handoff == "hold":
-            return End(partial(store.close, state=HELD, error=LOST_AFTER_HANDOFF))
+            return End(partial(store.close, state=HELD, error=store.LOST_AFTER_HANDOFF))
         result = task.run(*_fitting(task, job)["args"], **job.arguments["kwargs"])
         _check_result(result)
         db.session.flush()
@@ -127,19 +141,21 @@ def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) ->
         db.session.rollback()
         reason = str(error) or "Stopped on request."
         return End(partial(store.close, state=CANCELLED, error=reason))
-    except Exception as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        if not isinstance(error, Exception) and _is_told_to_end(error):
+            raise
         db.session.rollback()
         return _after_error(task, job, current, error)
 
 
-def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: Exception) -> End:
+def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: BaseException) -> End:
     """Return how a job ends whose run, or whose commit, raised `error`."""
     if current.receipt is not None:
         logger.error("Job %s %s is done, but failed then", job.task, job.id, exc_info=error)
         success = partial(store.succeed, result=None, receipt=current.receipt)
         return End(success, cannot_be_undone=True)
     if current.handed_off and task.after_handoff == "hold":
-        return End(partial(store.close, state=HELD, error=f"{LOST_AFTER_HANDOFF} {error}"))
+        return End(partial(store.close, state=HELD, error=f"{store.LOST_AFTER_HANDOFF} {error}"))
     return _failure(task, job, error)
 
 
@@ -160,7 +176,7 @@ def _check_result(result: Any) -> None:
         raise PermanentError(f"The task returned what is no JSON: {error}.") from None
 
 
-def _failure(task: Runnable, job: Claimed, error: Exception) -> End:
+def _failure(task: Runnable, job: Claimed, error: BaseException) -> End:
     """Return the step that lets the job try again, or buries it."""
     permanent = isinstance(error, (PermanentError, *task.permanent))
     said = str(error) if isinstance(error, PermanentError) else f"{type(error).__name__}: {error}"

@@ -81,7 +81,8 @@ def cancel(job_id: uuid.UUID) -> str | None:
     """Cancel a queued job at once, ask a running one to stop; return its state, None if unknown."""
     idle = (Job.state == QUEUED) | (is_open & (Job.due_at <= moment()))  # or its worker was lost
     queued = update(Job).where(Job.id == job_id, idle)
-    running = update(Job).where(Job.id == job_id, Job.state == RUNNING)
+    # Or queued again since: a worker that claims it sees that it is not wanted any more.
+    running = update(Job).where(Job.id == job_id, is_open)
     db.session.execute(
         queued.values(state=CANCELLED, lease=None, finished_at=moment(), error="Cancelled.")
     )

@@ -29,21 +29,24 @@ from sqlalchemy.orm import Session
 from app.jobs.models import (
     CANCELLED,
     DEAD,
+    HELD,
     QUEUED,
     RUNNING,
     SUCCEEDED,
     Job,
     is_open,
     moment,
+    statement_moment,
 )
 
 ERROR_LENGTH = 4000  # characters kept of what an attempt said
 LOST = "The worker died or lost its lease during every one of its attempts."
+LOST_AFTER_HANDOFF = "A worker was lost after the hand-off: find out if it was done, then decide."
 
 
 def is_due() -> Any:
     """Return the condition that a row may be claimed now."""
-    return is_open & (Job.due_at <= moment())
+    return is_open & (Job.due_at <= statement_moment())
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def report(
 ) -> bool:
     """Note how far the job is, which extends the lease too; False if it was lost."""
     done, total, note = progress
+    note = note and storable(note)
     values = {"done": done, "total": total, "note": note, "due_at": moment(seconds)}
     return _step(session, _HELD.values(values), job_id, lease)
 
@@ -164,6 +168,7 @@ def succeed(
     session: Session, job_id: uuid.UUID, lease: uuid.UUID, result: Any, receipt: str | None
 ) -> bool:
     """Finish the job; False if the lease was lost."""
+    receipt = None if receipt is None else storable(receipt)
     return _step(session, SUCCEED, job_id, lease, of_run=result, of_server=receipt)
 
 
@@ -171,7 +176,7 @@ def fail(
     session: Session, job_id: uuid.UUID, lease: uuid.UUID, error: str, retry_in: float | None
 ) -> bool:
     """Let the job try again in `retry_in` seconds, or bury it; False if the lease was lost."""
-    values: dict[str, Any] = {"error": error[:ERROR_LENGTH], "lease": None}
+    values: dict[str, Any] = {"error": storable(error), "lease": None}
     if retry_in is None:
         values |= {"state": DEAD, "finished_at": moment()}
     else:
@@ -187,7 +192,7 @@ def fail(
 
 def close(session: Session, job_id: uuid.UUID, lease: uuid.UUID, state: str, error: str) -> bool:
     """Hold or cancel a job that runs, for the reason `error`; False if the lease was lost."""
-    values = {"state": state, "error": error, "lease": None, "finished_at": moment()}
+    values = {"state": state, "error": storable(error), "lease": None, "finished_at": moment()}
     return _step(session, _HELD.values(values), job_id, lease)
 
 
@@ -198,14 +203,19 @@ def release(session: Session, job_id: uuid.UUID, lease: uuid.UUID) -> bool:
 
 
 def bury_lost(session: Session) -> int:
-    """Bury jobs whose worker was lost in every attempt; return how many."""
+    """Bury jobs whose worker was lost in every attempt; return how many.
+
+    One that was handed off in its last attempt is held instead, if its task wants that.
+    """
+    held = Job.holds & Job.handoff_at.is_not(None)
+    lost = func.coalesce(literal(LOST + " Before: ") + Job.error, LOST)
     statement = (
         update(Job)
         .where(is_due(), Job.attempts >= Job.max_attempts)
         .values(
-            state=DEAD,
+            state=case((held, HELD), else_=DEAD),
             lease=None,
-            error=func.coalesce(literal(LOST + " Before: ") + Job.error, LOST),
+            error=case((held, LOST_AFTER_HANDOFF), else_=lost),
             finished_at=moment(),
         )
         .returning(Job.id)
@@ -234,6 +244,11 @@ def unhinted(session: Session, age: float, limit: int) -> Sequence[tuple[uuid.UU
         .execution_options(synchronize_session=False)
     )
     return session.execute(statement).all()
+
+
+def storable(text: str) -> str:
+    """Return `text` without what a database refuses, like a zero byte or half a character."""
+    return text.replace("\0", "").encode(errors="replace").decode()[:ERROR_LENGTH]
 
 
 def backoff(attempts: int, base: float, cap: float) -> float:

@@ -5,6 +5,9 @@ worker sends it there, and beat does too, though nothing depends on beat.
 """
 
 import logging
+import uuid
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +20,7 @@ from app.core.errors import DATABASE_DOWN
 from app.extensions import db
 from app.jobs import store
 from app.jobs.models import Heartbeat, moment
-from app.jobs.relay import Hinter
+from app.jobs.relay import ENOUGH, Hinter
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +50,27 @@ def look() -> None:
     if buried:
         logger.error("%d jobs are dead: each of their attempts lost its worker", buried)
     beat("sweep")
-    plant(current_app)  # type: ignore[arg-type]
     session.commit()
     lonely = store.unhinted(session, current_app.config["JOBS_HINT_AGAIN"], BATCH)
     session.commit()
-    hinter: Hinter = current_app.extensions["hinter"]
-    all(hinter.hint(str(i), task, queue, priority) for i, task, queue, priority in lonely)
+    hint(current_app.extensions["hinter"], lonely)
+    plant(current_app)  # type: ignore[arg-type]
+    session.commit()
+
+
+def hint(hinter: Hinter, lonely: Sequence[tuple[uuid.UUID, str, str, int]]) -> None:
+    """Hint a few jobs of each kind, which lead workers to the others.
+
+    A queue that nobody takes from, or not fast enough, is left alone: it must not fill the broker.
+    """
+    kinds: Counter[tuple[str, str]] = Counter()
+    full = {queue: hinter.is_full(queue) for queue in {queue for _, _, queue, _ in lonely}}
+    for job_id, task, queue, priority in lonely:
+        kinds[task, queue] += 1
+        if full[queue] or kinds[task, queue] > ENOUGH:
+            continue
+        if not hinter.hint(str(job_id), task, queue, priority):
+            return
 
 
 def beat(name: str) -> datetime | None:
@@ -74,9 +92,10 @@ def plant(app: Flask) -> None:
         return
     minute = max(since, now - BACK).replace(second=0, microsecond=0) + timedelta(minutes=1)
     celery = app.extensions["celery"]
+    schedule = {task: crontab(**fields) for task, fields in app.config["SCHEDULE"].items()}
     while minute <= now:
-        for task, fields in app.config["SCHEDULE"].items():
-            if ticks(crontab(**fields), minute):
+        for task, fields in schedule.items():
+            if ticks(fields, minute):
                 key = f"schedule:{task}:{minute:%Y-%m-%dT%H:%M}"
                 celery.tasks[task].apply_async_on_commit(dedupe_key=key)
         minute += timedelta(minutes=1)

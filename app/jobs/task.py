@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.core.celery import FlaskTask
 from app.extensions import db
 from app.jobs import relay, runner
+from app.jobs.current import CurrentJob
 from app.jobs.models import Job, moment
 
 ARGUMENTS_SIZE = 64 * 1024  # bytes of JSON
@@ -44,6 +45,8 @@ class DurableTask(FlaskTask):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the job a hint names, or the task itself when it was called in another way."""
+        if has_app_context() and isinstance(g.get("job"), CurrentJob):
+            return self.run(*args, **kwargs)  # a plain call within a job is part of that job
         if self.request.get("durable"):
             return runner.drain(self, str(self.request.id))
         return super().__call__(*args, **kwargs)
@@ -85,6 +88,7 @@ class DurableTask(FlaskTask):
             "arguments": arguments,
             "dedupe_key": dedupe_key,
             "max_attempts": self.max_attempts,
+            "holds": self.after_handoff == "hold",
             "due_at": due,
             # Its hint leaves right after the commit; if that fails, a sweep hints again.
             "hinted_at": moment() if now else None,

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("hinted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("handoff_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("holds", sa.Boolean(), nullable=False),
         sa.Column("lease", sa.Uuid(), nullable=True),
         sa.Column("cancelling", sa.Boolean(), nullable=False),
         sa.Column("done", sa.Integer(), nullable=True),

@@ -28,6 +28,7 @@ from tests.support import Process, free_port, wait_until
 SOAK = bool(os.environ.get("SOAK"))
 ROUNDS = 20 if SOAK else 1
 COUNT = 500 if SOAK else 50
+DEPLOYS = 20 if SOAK else 2  # of one load
 SEED = int(os.environ.get("SOAK_SEED", random.randrange(10**6) if SOAK else 1))
 CHANCE = random.Random(SEED)
 STANDS = ("sqlite", "postgresql", "rabbitmq")  # the last is PostgreSQL with another broker

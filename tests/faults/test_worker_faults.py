@@ -10,8 +10,17 @@ import pytest
 from app.extensions import db
 from app.jobs import services
 from app.jobs.models import DEAD, HELD, QUEUED, SUCCEEDED, Heartbeat, Job
+from app.jobs.task import DurableTask
 from tests import jobs_tasks
-from tests.faults.harness import CHANCE, COUNT, Stand, children_of, kill_a_child, on_each_database
+from tests.faults.harness import (
+    CHANCE,
+    COUNT,
+    DEPLOYS,
+    Stand,
+    children_of,
+    kill_a_child,
+    on_each_database,
+)
 from tests.support import wait_until
 
 STEPS = ["claim", "RCPT", "hand-off", "dot", "250", "before the commit"]
@@ -121,11 +130,14 @@ def test_a_frozen_child_that_wakes_up_writes_nothing(stand: Stand, tmp_path: Pat
 
 
 @on_each_database
-def test_what_a_lost_worker_had_handed_off_is_held(stand: Stand, tmp_path: Path) -> None:
+@pytest.mark.parametrize("task", [jobs_tasks.hand_off, jobs_tasks.hand_off_once])
+def test_what_a_lost_worker_had_handed_off_is_held(
+    stand: Stand, tmp_path: Path, task: DurableTask
+) -> None:
     stand.worker()
     sent = tmp_path / "sent"
     with stand.app.app_context():
-        job = jobs_tasks.hand_off.delay_on_commit(str(sent), "die")
+        job = task.delay_on_commit(str(sent), "die")
         db.session.commit()
         job_id = job.id
     load = stand.enqueue()
@@ -205,7 +217,7 @@ def test_deploys_under_load(stand: Stand) -> None:
     workers = [stand.worker(another=True)]
 
     def deploy(number: int) -> None:
-        if number % (COUNT // 2) == COUNT // 4:
+        if number % (COUNT // DEPLOYS) == COUNT // DEPLOYS // 2:
             workers.append(stand.worker(another=True))
             assert workers.pop(0).stop(signal.SIGTERM, 60) == 0
             deploys.append(number)
