@@ -14,7 +14,7 @@ from app.tasks import send_email
 
 PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
 UNCONFIRMED_FOR = timedelta(days=30)
-LINKS = ("confirmation_link", "recovery_link", "reset_link")
+LINKS = ("confirmation_link", "recovery_link", "reset_link", "link")
 
 
 class BackgroundMail(MailUtil):
