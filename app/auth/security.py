@@ -1,11 +1,13 @@
 """Flask-Security: its routes, and where ours replaces its own; settings.py has its settings."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
 from flask import Flask, Response, abort, after_this_request, render_template, request
-from flask_security import Security, SQLAlchemyUserDatastore, anonymous_user_required
+from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
+from sqlalchemy.exc import IntegrityError
 
 from app.auth import forms, passkeys, services, two_factors
 from app.auth.fresh import fresh
@@ -38,8 +40,29 @@ ROUTES: dict[str, tuple[access.Access, str | None]] = {
     "security.forgot_password": ("everyone", "5 per minute; 20 per hour"),
     "security.reset_password": ("everyone", "10 per minute"),
 }
+
+
+def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `view` answer once more when another request stored the same address meanwhile.
+
+    Its check and its insert are two steps. The second time it finds the address, and answers as it
+    does for every known one.
+    """
+
+    @wraps(view)
+    def answer(**arguments: Any) -> Any:
+        try:
+            return view(**arguments)
+        except IntegrityError:
+            db.session.rollback()
+            return view(**arguments)
+
+    return answer
+
+
 # What guards routes more than the library does.
 GUARDS: dict[str, Callable[[access.View], access.View]] = {
+    "security.register": again_after_a_race,
     "security.change_password": fresh,
     # The library would sign out somebody who is signed in and merely looks at this page.
     "security.two_factor_token_validation": anonymous_user_required,
@@ -51,7 +74,7 @@ def init_app(app: Flask) -> None:
     configure(app)
     security = Security(
         app,
-        SQLAlchemyUserDatastore(db, User, Role, Passkey),
+        services.Accounts(db, User, Role, Passkey),
         mail_util_cls=services.BackgroundMail,
         password_util_cls=services.PasswordRules,
         totp_cls=two_factors.Totp,
@@ -65,6 +88,8 @@ def init_app(app: Flask) -> None:
         mf_recovery_form=forms.RecoveryForm,
         register_form=forms.RegisterForm,
         login_form=forms.LoginForm,
+        forgot_password_form=forms.ForgotPasswordForm,
+        send_confirmation_form=forms.SendConfirmationForm,
         change_password_form=forms.ChangePasswordForm,
         change_email_form=forms.ChangeEmailForm,
         render_template=render,
@@ -118,6 +143,9 @@ def render(template: str, **context: Any) -> str:
     forms_shown = [value for value in context.values() if isinstance(value, FlaskForm)]
     if request.method == "POST" and any(form.errors for form in forms_shown):
         after_this_request(unprocessable)
+    for form in forms_shown:
+        if isinstance(form, forms.TellsMalformed):
+            form.put_errors_back()
     return render_template(template, **context)
 
 

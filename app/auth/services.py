@@ -1,11 +1,19 @@
 """The rules of accounts: which addresses and passwords are accepted, and when one is forgotten."""
 
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from flask import Response, after_this_request, has_request_context
-from flask_security import MailUtil, PasswordUtil
-from sqlalchemy import delete
+from flask_security import (
+    EmailValidateException,
+    MailUtil,
+    PasswordUtil,
+    SQLAlchemyUserDatastore,
+    verify_password,
+)
+from sqlalchemy import delete, select, update
 
 from app.auth.models import User
 from app.extensions import db
@@ -14,7 +22,58 @@ from app.tasks import send_email
 
 PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
 UNCONFIRMED_FOR = timedelta(days=30)
+SENT_TWICE_WITHIN = timedelta(minutes=1)
+NOT_PLAIN = (
+    "Before the @ only plain letters, digits and signs are possible: a to z, without accents. "
+    "Use another address."
+)
 LINKS = ("confirmation_link", "recovery_link", "reset_link", "link")
+
+
+class Accounts(SQLAlchemyUserDatastore):
+    """Users, among whom an account that nobody has confirmed is nobody's yet."""
+
+    def create_user(self, **kwargs: Any) -> User:
+        """Return a new user, or the unconfirmed one of that address, begun anew.
+
+        Whoever signs up last before the confirmation sets the password, and the links of earlier
+        mails are void: nobody can choose a password beforehand for the owner of the address. The
+        condition is part of the statement, for the address may be confirmed at this very moment.
+
+        Raises IntegrityError if the address has an account, before anything is told to the visitor.
+        """
+        begin_anew = (
+            update(User)
+            .where(User.email == kwargs["email"], User.confirmed_at.is_(None))
+            .values(password=kwargs["password"], fs_uniquifier=uuid.uuid4().hex)
+            .values(created_at=utcnow())
+            .returning(User)
+            .execution_options(populate_existing=True)
+        )
+        user: Any = db.session.scalar(begin_anew)
+        if user is None:
+            user = super().create_user(**kwargs)
+            db.session.flush()
+        return user
+
+
+def is_sent_twice(user: User, password: str) -> bool:
+    """Tell whether this is the sign-up of a moment ago, sent again by a double click.
+
+    Later ones are not compared: the time it takes would tell that there is such an account.
+    """
+    just_now = user.created_at > utcnow() - SENT_TWICE_WITHIN
+    return just_now and user.password is not None and verify_password(password, user.password)
+
+
+def was_begun_anew(user: User) -> bool:
+    """Tell whether another request began the account anew since this one read it.
+
+    From here to the commit nobody can: the flush took the lock of the row.
+    """
+    known = user.fs_uniquifier
+    db.session.flush()
+    return db.session.scalar(select(User.fs_uniquifier).where(User.id == user.id)) != known
 
 
 class BackgroundMail(MailUtil):
@@ -22,11 +81,20 @@ class BackgroundMail(MailUtil):
 
     def normalize(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().normalize(email).lower()
+        return self._explained(super().normalize, email)
 
     def validate(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().validate(email).lower()
+        return self._explained(super().validate, email)
+
+    def _explained(self, check: Callable[[str], str], email: str) -> str:
+        try:
+            return check(email).lower()
+        except EmailValidateException:
+            local, at, domain = email.strip().partition("@")
+            if at and domain and local.isprintable() and not local.isascii():
+                raise EmailValidateException(NOT_PLAIN) from None
+            raise
 
     def send_mail(
         self,
