@@ -1,7 +1,10 @@
 """Two factors: codes of an app, recovery codes, and what is no code."""
 
 import re
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -11,7 +14,7 @@ from sqlalchemy import select
 
 from app.auth.models import RecoveryCode, User
 from app.extensions import db
-from tests.support import Inbox, post, text_of
+from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
 from tests.test_auth_password import grow_old, is_in
 
@@ -197,3 +200,52 @@ def test_pages_of_the_library_that_ours_replace_are_shut(
     sign_in(client, user)
     assert client.get(path).status_code == 404
     assert post(client, path, form="/users/change").status_code == 404
+
+
+def test_a_secret_that_waits_is_not_that_of_the_user_before(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    def shown() -> str:
+        found = re.search(r'<code class="secret">([A-Z2-7-]+)</code>', page())
+        assert found
+        return found[1]
+
+    def page() -> str:
+        return client.get("/users/two-factor").text
+
+    sign_in(client, user)
+    first = shown()
+    assert shown() == first, "one may look again"
+    post(client, "/users/logout", form="/")
+    sign_in(client, add_user(app, "eve@example.com"))
+    assert shown() != first
+
+
+@pytest.mark.parametrize("kind", ["app", "recovery"])
+def test_of_two_requests_with_one_code_one_signs_in(
+    app: Flask, user: str, protected: tuple[TOTP, list[str]], kind: str
+) -> None:
+    phone, codes = protected
+    path, code = (CODE, phone.now()) if kind == "app" else (RECOVERY, codes[0])
+    clients = [app.test_client() for _ in range(4)]
+    tokens = []
+    for client in clients:
+        sign_in(client, user)
+        tokens.append(csrf_token(client, path))
+    barrier = threading.Barrier(len(clients))
+
+    def send(client: FlaskClient, token: str) -> int:
+        barrier.wait()
+        return client.post(path, data={"csrf_token": token, "code": code}).status_code
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        answers = sorted(pool.map(send, clients, tokens))
+    assert answers == [302, 422, 422, 422]
+
+
+def test_a_colon_in_the_name_of_the_application_does_no_harm(
+    make_app: Callable[..., Flask],
+) -> None:
+    client = make_app(APP_NAME="Soup: the shop").test_client()
+    sign_in(client, add_user(client.application, "ada@example.com"))
+    turn_on(client)

@@ -114,7 +114,8 @@ def configure(app: Flask) -> None:
             "test_environment": bool(app.testing or app.config["MAILBOX_PATH"]),
         },
     )
-    app.config.setdefault("SECURITY_TOTP_ISSUER", app.config["APP_NAME"])
+    # A colon would end the name in the address that an app reads from the picture.
+    app.config.setdefault("SECURITY_TOTP_ISSUER", app.config["APP_NAME"].replace(":", " "))
     app.config.setdefault("SECURITY_WAN_RP_NAME", app.config["APP_NAME"])
     secret = two_factors.derive(app, "secrets of second factors")
     app.config.setdefault("SECURITY_TOTP_SECRETS", {"1": secret})

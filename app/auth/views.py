@@ -16,7 +16,7 @@ from app.core.access import everyone, members
 from app.extensions import db
 
 auth_blueprint = Blueprint("auth", __name__, url_prefix="/users", template_folder="templates")
-PENDING = "two_factor_pending"  # in the session: the secret, encrypted, until a code was right
+PENDING = "two_factor_pending"  # in the session: whose secret, and the secret, encrypted
 
 
 @auth_blueprint.get("/register/<email>")
@@ -63,8 +63,7 @@ def two_factor() -> ResponseReturnValue:
     if user.has_two_factors:
         left = two_factors.codes_left(user)
         return render_template("auth/two_factor.html", form=ConfirmForm(), left=left)
-    # Kept until a code was right, so that one may look again or mistype.
-    secret = session.setdefault(PENDING, two_factors.totp().generate_totp_secret())
+    secret = pending_secret(user)
     form, status = CodeForm(), 200
     if form.validate_on_submit():
         if two_factors.is_right(user, secret, form.code.data or ""):
@@ -104,6 +103,18 @@ def two_factor_off() -> ResponseReturnValue:
         events.two_factors_changed(user, "turned two factors off")
         flash("From now on the password alone signs you in.", "success")
     return redirect(url_for("auth.two_factor"))
+
+
+def pending_secret(user: User) -> str:
+    """Return the secret that `user` gets with the first right code; one may mistype or look again.
+
+    It is not that of somebody else who was signed in at this browser before, and may have kept it.
+    """
+    owner, secret = session.get(PENDING, ("", ""))
+    if owner != user.get_id():
+        secret = two_factors.totp().generate_totp_secret()
+        session[PENDING] = (user.get_id(), secret)
+    return secret
 
 
 def myself() -> User:
