@@ -171,3 +171,31 @@ def test_password_address_and_two_factors_in_the_browser(
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("You are signed in as ada@new.example.").wait_for()
     assert [text for text in problems if "422" not in text and "410" not in text] == []
+
+
+def test_all_but_passkeys_works_without_scripts(app: Flask, address: str, chromium: Page) -> None:
+    browser = chromium.context.browser
+    assert browser
+    page = browser.new_context(java_script_enabled=False).new_page()
+    add_user(app, EMAIL)
+    sign_in(page, address)
+    page.goto(f"{address}/users/change")
+    page.get_by_label("Your password now").fill(PASSWORD)
+    page.get_by_label("New password", exact=True).fill("another pot entirely")
+    page.get_by_label("New password again").fill("another pot entirely")
+    page.get_by_role("button", name="Set the password").click()
+    assert page.get_by_text("Your new password is set").is_visible()
+
+    page.get_by_role("link", name="Two factors").click()
+    phone = TOTP(re.sub(r"[^A-Z2-7]", "", page.locator("code.secret").inner_text()))
+    page.get_by_label("Code of the app").fill(phone.now())
+    page.get_by_role("button", name="Turn two factors on").click()
+    assert page.locator("li code").count() == 10
+    page.goto(f"{address}/users/two-factor")
+    page.get_by_role("button", name="Turn two factors off").click()
+    assert page.get_by_text("From now on the password alone signs you in.").is_visible()
+
+    page.goto(f"{address}/users/passkeys")
+    page.get_by_label("Name of the passkey").fill("my laptop")
+    page.get_by_role("button", name="Add a passkey").click()
+    assert page.locator("noscript p").is_visible(), "the page says what it needs"
