@@ -44,6 +44,7 @@ def test_every_constraint_has_its_name_by_convention(app: Flask) -> None:
         assert {unique["name"] for unique in inspector.get_unique_constraints("users")} == {
             "uq_users_email",
             "uq_users_fs_uniquifier",
+            "uq_users_fs_webauthn_user_handle",
         }
         assert {key["name"] for key in inspector.get_foreign_keys("roles_users")} == {
             "fk_roles_users_role_id_roles",

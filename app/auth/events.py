@@ -24,6 +24,10 @@ def init_app(app: Flask) -> None:
         (flask_login.user_logged_out, signed_out),
         (flask_security.reset_password_instructions_sent, asked_for_reset),
         (flask_security.password_reset, password_reset),
+        (flask_security.password_changed, password_changed),
+        (flask_security.wan_registered, passkey_added),
+        (flask_security.wan_deleted, passkey_removed),
+        (flask_security.change_email_instructions_sent, asked_for_address),
     ):
         signal.connect(receiver, app)
 
@@ -50,9 +54,9 @@ def signed_in(_: Flask, user: User, **__: Any) -> None:
     logger.info("User %s signed in", user.id)
 
 
-def failed_to_sign_in(_: Flask, user: User, **__: Any) -> None:
-    """Log a wrong password."""
-    logger.warning("Wrong password for user %s", user.id)
+def failed_to_sign_in(_: Flask, user: User, auth_type: str = "password", **__: Any) -> None:
+    """Log a wrong password, code or passkey."""
+    logger.warning("Wrong %s for user %s", auth_type, user.id)
 
 
 def unknown_address() -> None:
@@ -84,3 +88,38 @@ def asked_for_reset(_: Flask, user: User, **__: Any) -> None:
 def password_reset(_: Flask, user: User, **__: Any) -> None:
     """Log a new password."""
     logger.info("User %s set a new password", user.id)
+
+
+def password_changed(_: Flask, user: User, **__: Any) -> None:
+    """Log a changed password."""
+    logger.info("User %s changed the password", user.id)
+
+
+def asked_for_address(_: Flask, user: User, **__: Any) -> None:
+    """Log a request for another address."""
+    logger.info("User %s asked for another address", user.id)
+
+
+def address_changed(user: User) -> None:
+    """Log a changed address."""
+    logger.info("User %s changed the address", user.id)
+
+
+def address_taken_back(user: User) -> None:
+    """Log an address that its owner took back."""
+    logger.warning("User %s took the old address back", user.id)
+
+
+def two_factors_changed(user: User, what: str) -> None:
+    """Log what `user` did with the second factor."""
+    logger.info("User %s %s", user.id, what)
+
+
+def passkey_added(_: Flask, user: User, **__: Any) -> None:
+    """Log a new passkey."""
+    logger.info("User %s added a passkey", user.id)
+
+
+def passkey_removed(_: Flask, user: User, **__: Any) -> None:
+    """Log a passkey that is gone."""
+    logger.info("User %s removed a passkey", user.id)

@@ -5,11 +5,20 @@
 
 from datetime import datetime
 
-from flask_security import RoleMixin, UserMixin
-from sqlalchemy import Column, ForeignKey, String, Table
+from flask_security import RoleMixin, UserMixin, WebAuthnMixin
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.models import Base, Timestamps, UTCDateTime
+from app.models import Base, Timestamps, UTCDateTime, utcnow
 
 roles_users = Table(
     "roles_users",
@@ -41,4 +50,63 @@ class User(Base, Timestamps, UserMixin):
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # What a session cookie names instead of the id: a new value ends every session.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    # The second factor: the method, the secret (encrypted), and the last 30 seconds whose code was
+    # used. The names of the first two are the library's.
+    tf_primary_method: Mapped[str | None] = mapped_column(String(64))
+    tf_totp_secret: Mapped[str | None] = mapped_column(String(255))
+    totp_counter: Mapped[int | None] = mapped_column(BigInteger)
+    # What a passkey calls the user; it says nothing about who that is.
+    fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), unique=True)
+    webauthn: Mapped[list["Passkey"]] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
+    )
     roles: Mapped[list[Role]] = relationship(secondary=roles_users, back_populates="users")
+
+    @property
+    def has_two_factors(self) -> bool:
+        """Whether a code of an app is asked for after the password."""
+        return bool(self.tf_primary_method and self.tf_totp_secret)
+
+
+class RecoveryCode(Base):
+    """A code that signs a user in once when the app with the other codes is lost."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    digest: Mapped[str] = mapped_column(String(64))
+
+
+class Passkey(Base, WebAuthnMixin):
+    """The public half of a key in a device of a user's; the library names its columns."""
+
+    __tablename__ = "passkeys"
+    __table_args__ = (UniqueConstraint("user_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    user: Mapped[User] = relationship(back_populates="webauthn")
+    name: Mapped[str] = mapped_column(String(64))
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary(1024), unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    transports: Mapped[list[str] | None] = mapped_column(JSON)
+    extensions: Mapped[str | None] = mapped_column(String(255))
+    device_type: Mapped[str] = mapped_column(String(64))
+    backup_state: Mapped[bool]
+    usage: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    lastuse_datetime: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class AddressChange(Base):
+    """An address that a user had before; for some days it can be taken back."""
+
+    __tablename__ = "address_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    old_email: Mapped[str] = mapped_column(String(255))
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    undone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

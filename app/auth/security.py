@@ -1,147 +1,45 @@
-"""Flask-Security: its settings, its routes, and where ours replaces its own."""
+"""Flask-Security: its routes, and where ours replaces its own; settings.py has its settings."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
-from flask import Flask, Response, after_this_request, render_template, request
-from flask_security import Security
+from flask import Flask, Response, abort, after_this_request, render_template, request
+from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import forms, services
-from app.auth.models import Role, User
+from app.auth import forms, passkeys, services, two_factors
+from app.auth.fresh import fresh
+from app.auth.models import Passkey, Role, User
+from app.auth.settings import MESSAGES, SETTINGS
 from app.core import access
 from app.core.security import limit_rate
 from app.extensions import db
-from app.models import utcnow
 
 # Each of the library's routes that exists here: who may reach it, how often it may be posted to.
 ROUTES: dict[str, tuple[access.Access, str | None]] = {
     "security.login": ("everyone", "10 per minute; 100 per hour"),
     "security.logout": ("everyone", None),
     "security.verify": ("members", "10 per minute"),
+    "security.change_password": ("members", "10 per minute"),
+    "security.change_email": ("members", "5 per minute; 20 per hour"),
+    "security.change_email_confirm": ("everyone", None),
+    "security.two_factor_token_validation": ("everyone", "10 per minute; 50 per hour"),
+    "security.mf_recovery": ("everyone", "5 per minute; 20 per hour"),
+    "security.wan_register": ("members", "10 per minute"),
+    "security.wan_register_response": ("members", "10 per minute"),
+    "security.wan_delete": ("members", "10 per minute"),
+    "security.wan_verify": ("members", "10 per minute"),
+    "security.wan_verify_response": ("members", "10 per minute"),
+    "security.wan_signin": ("everyone", "20 per minute; 100 per hour"),
+    "security.wan_signin_response": ("everyone", "20 per minute; 100 per hour"),
     "security.register": ("everyone", "10 per minute; 50 per hour"),
     "security.send_confirmation": ("everyone", "5 per minute; 20 per hour"),
     "security.confirm_email": ("everyone", None),
     "security.forgot_password": ("everyone", "5 per minute; 20 per hour"),
     "security.reset_password": ("everyone", "10 per minute"),
 }
-
-SETTINGS: dict[str, Any] = {
-    "URL_PREFIX": "/users",
-    "REGISTERABLE": True,
-    "CONFIRMABLE": True,
-    "RECOVERABLE": True,
-    "PASSWORD_CONFIRM_REQUIRED": False,
-    "CONFIRM_EMAIL_WITHIN": timedelta(days=2),
-    "RESET_PASSWORD_WITHIN": timedelta(hours=2),
-    # What links carry a digest of is no password; the library's default takes 0.4 s for each link,
-    # and a visitor could tell by the wait whether an address was new.
-    "HASHING_SCHEMES": ["hex_sha256"],
-    "DEPRECATED_HASHING_SCHEMES": [],
-    # Nobody learns from an answer whether an address has an account.
-    "RETURN_GENERIC_RESPONSES": True,
-    # No static files of the library's own; its pages and mails are ours.
-    "STATIC_FOLDER": None,
-    "LOGIN_USER_TEMPLATE": "auth/login.html",
-    "REGISTER_USER_TEMPLATE": "auth/register.html",
-    "SEND_CONFIRMATION_TEMPLATE": "auth/confirm.html",
-    "FORGOT_PASSWORD_TEMPLATE": "auth/forgot.html",
-    "RESET_PASSWORD_TEMPLATE": "auth/reset.html",
-    "VERIFY_TEMPLATE": "auth/verify.html",
-    "EMAIL_PLAINTEXT": False,
-    "EMAIL_HTML": False,
-    "REGISTER_EMAIL_TEMPLATE": "auth/mail/welcome",
-    "REGISTER_EMAIL_EXISTING_TEMPLATE": "auth/mail/already_registered",
-    "EMAIL_TEMPLATE_CONFIRM": "auth/mail/confirm",
-    "EMAIL_TEMPLATE_PASSWORD_RESET": "auth/mail/reset",
-    "EMAIL_TEMPLATE_PASSWORD_RESET_NOTICE": "auth/mail/password_changed",
-    # Ours covers every page, see core/security.py.
-    "CACHE_CONTROL": None,
-    "DATETIME_FACTORY": utcnow,
-    "CLI_USERS_NAME": None,
-    "CLI_ROLES_NAME": None,
-    "MSG_CONFIRM_REGISTRATION": (
-        "Thank you. We have sent a mail to %(email)s; open the link in it to confirm the address.",
-        "success",
-    ),
-    "MSG_CONFIRMATION_REQUEST": (
-        "If %(email)s waits to be confirmed, a mail with a new link is on its way.",
-        "info",
-    ),
-    "MSG_PASSWORD_RESET_REQUEST": (
-        "If %(email)s has an account, a mail with a link to set a new password is on its way.",
-        "info",
-    ),
-    "MSG_PASSWORD_RESET_NO_LOGIN": ("Your new password is set. Sign in with it.", "success"),
-    "MSG_EMAIL_CONFIRMED": ("Thank you, your address is confirmed. You can sign in.", "success"),
-    "MSG_ALREADY_CONFIRMED": ("This address is confirmed already. You can sign in.", "info"),
-    "MSG_INVALID_CONFIRMATION_TOKEN": (
-        "This link is not complete or not valid any more. Ask for a new one here.",
-        "error",
-    ),
-    "MSG_INVALID_RESET_PASSWORD_TOKEN": (
-        "This link is not complete or was used already. Ask for a new one here.",
-        "error",
-    ),
-    "MSG_CONFIRMATION_EXPIRED": (
-        "This link was good for %(within)s. Ask for a new one here.",
-        "error",
-    ),
-    "MSG_PASSWORD_RESET_EXPIRED": (
-        "This link was good for %(within)s. Ask for a new one here.",
-        "error",
-    ),
-    "MSG_GENERIC_AUTHN_FAILED": (
-        "The address or the password is wrong, or the address is not confirmed yet.",
-        "error",
-    ),
-    "MSG_UNAUTHENTICATED": ("Sign in to see this page.", "info"),
-    "MSG_INVALID_EMAIL_ADDRESS": ("Write the address in full, like name@example.com.", "error"),
-    "MSG_EMAIL_NOT_PROVIDED": ("Write your address.", "error"),
-    "MSG_PASSWORD_NOT_PROVIDED": ("Write a password.", "error"),
-    "MSG_PASSWORD_INVALID_LENGTH": ("Use at least %(length)s characters.", "error"),
-    "MSG_RETYPE_PASSWORD_MISMATCH": ("The two passwords differ.", "error"),
-}
-
-
-def init_app(app: Flask) -> None:
-    """Set the library up for `app`, and shut those of its routes that ROUTES does not name."""
-    for name, value in SETTINGS.items():
-        app.config.setdefault(f"SECURITY_{name}", value)
-    app.config.setdefault(
-        "SECURITY_EMAIL_VALIDATOR_ARGS",
-        {
-            "check_deliverability": False,
-            "allow_smtputf8": False,
-            # Domains like example.test reach nobody, which is what development wants.
-            "test_environment": bool(app.testing or app.config["MAILBOX_PATH"]),
-        },
-    )
-    security = Security(
-        app,
-        services.Accounts(db, User, Role),
-        mail_util_cls=services.BackgroundMail,
-        password_util_cls=services.PasswordRules,
-        register_form=forms.RegisterForm,
-        login_form=forms.LoginForm,
-        forgot_password_form=forms.ForgotPasswordForm,
-        send_confirmation_form=forms.SendConfirmationForm,
-        render_template=render,
-    )
-    security.want_json(lambda _: False)
-    # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
-    # Nothing here uses its permissions; roles are asked of `current_user`.
-    app.before_request_funcs[None].remove(security.principal._on_before_request)
-    app.view_functions["security.register"] = again_after_a_race(
-        app.view_functions["security.register"]
-    )
-    for endpoint, (who, limits) in ROUTES.items():
-        if limits:
-            limit_rate(app, endpoint, limits)
-        access.state(app.view_functions[endpoint], who)
 
 
 def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
@@ -160,6 +58,85 @@ def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
             return view(**arguments)
 
     return answer
+
+
+# What guards routes more than the library does.
+GUARDS: dict[str, Callable[[access.View], access.View]] = {
+    "security.register": again_after_a_race,
+    "security.change_password": fresh,
+    # The library would sign out somebody who is signed in and merely looks at this page.
+    "security.two_factor_token_validation": anonymous_user_required,
+}
+
+
+def init_app(app: Flask) -> None:
+    """Set the library up for `app`, and shut those of its routes that ROUTES does not name."""
+    configure(app)
+    security = Security(
+        app,
+        services.Accounts(db, User, Role, Passkey),
+        mail_util_cls=services.BackgroundMail,
+        password_util_cls=services.PasswordRules,
+        totp_cls=two_factors.Totp,
+        mf_recovery_codes_util_cls=two_factors.RecoveryCodes,
+        webauthn_util_cls=passkeys.WebauthnUtil,
+        wan_register_form=passkeys.PasskeyForm,
+        wan_register_response_form=passkeys.NewPasskeyForm,
+        wan_signin_response_form=passkeys.PasskeyAnswerForm,
+        two_factor_verify_code_form=forms.VerifyCodeForm,
+        two_factor_rescue_form=forms.NoRescueForm,
+        mf_recovery_form=forms.RecoveryForm,
+        register_form=forms.RegisterForm,
+        login_form=forms.LoginForm,
+        forgot_password_form=forms.ForgotPasswordForm,
+        send_confirmation_form=forms.SendConfirmationForm,
+        change_password_form=forms.ChangePasswordForm,
+        change_email_form=forms.ChangeEmailForm,
+        render_template=render,
+    )
+    security.want_json(lambda _: False)
+    # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
+    # Nothing here uses its permissions; roles are asked of `current_user`.
+    app.before_request_funcs[None].remove(security.principal._on_before_request)
+    guard_routes(app)
+
+
+def configure(app: Flask) -> None:
+    """Fill in what the configuration of `app` leaves open."""
+    for name, value in {**SETTINGS, **MESSAGES}.items():
+        app.config.setdefault(f"SECURITY_{name}", value)
+    app.config.setdefault(
+        "SECURITY_EMAIL_VALIDATOR_ARGS",
+        {
+            "check_deliverability": False,
+            "allow_smtputf8": False,
+            # Domains like example.test reach nobody, which is what development wants.
+            "test_environment": bool(app.testing or app.config["MAILBOX_PATH"]),
+        },
+    )
+    # A colon would end the name in the address that an app reads from the picture.
+    app.config.setdefault("SECURITY_TOTP_ISSUER", app.config["APP_NAME"].replace(":", " "))
+    app.config.setdefault("SECURITY_WAN_RP_NAME", app.config["APP_NAME"])
+    secret = two_factors.derive(app, "secrets of second factors")
+    app.config.setdefault("SECURITY_TOTP_SECRETS", {"1": secret})
+
+
+def guard_routes(app: Flask) -> None:
+    """Limit and mark the library's routes that exist here, and shut all others."""
+    for endpoint in [name for name in app.view_functions if name.startswith("security.")]:
+        who, limits = ROUTES.get(endpoint, ("everyone", None))
+        if endpoint not in ROUTES:
+            app.view_functions[endpoint] = shut
+        if endpoint in GUARDS:
+            app.view_functions[endpoint] = GUARDS[endpoint](app.view_functions[endpoint])
+        if limits:
+            limit_rate(app, endpoint, limits)
+        access.state(app.view_functions[endpoint], who)
+
+
+def shut(**_: str) -> NoReturn:
+    """Answer that there is no such page."""
+    abort(404)
 
 
 def render(template: str, **context: Any) -> str:

@@ -27,7 +27,7 @@ NOT_PLAIN = (
     "Before the @ only plain letters, digits and signs are possible: a to z, without accents. "
     "Use another address."
 )
-LINKS = ("confirmation_link", "recovery_link", "reset_link")
+LINKS = ("confirmation_link", "recovery_link", "reset_link", "link")
 
 
 class Accounts(SQLAlchemyUserDatastore):

@@ -1,0 +1,118 @@
+"""The rules of changed addresses: who is told, and who can take an old one back.
+
+An address opens the account, since a new password goes there. Whoever loses it must be able to get
+it back, also when it was changed several times: taking back an old address takes back all changes
+since, so that their links are worth nothing.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+import flask_security
+from flask import Flask, abort, current_app, flash, redirect, request, session, url_for
+from flask_login import current_user
+from flask_security import login_user
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from app.auth import events
+from app.auth.models import AddressChange, Passkey, User
+from app.auth.notices import tell
+from app.auth.settings import MESSAGES
+from app.extensions import db
+from app.models import utcnow
+
+UNDO_WITHIN = timedelta(days=7)
+
+
+def init_app(app: Flask) -> None:
+    """Follow the changes that the library makes in `app`."""
+    flask_security.change_email_confirmed.connect(changed, app)
+
+
+def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
+    """Note the old address, tell both, and end what was opened with the old one."""
+    change = AddressChange(user_id=user.id, old_email=old_email)
+    db.session.add(change)
+    try:
+        db.session.flush()
+        here = bool(current_user.is_authenticated and current_user.id == user.id)
+    except IntegrityError:
+        # Another account took the address at this very moment: the same answer as a little earlier.
+        db.session.rollback()
+        flash(*MESSAGES["MSG_API_ERROR"])
+        abort(redirect(url_for("security.change_email")))
+    end_sessions(user)
+    if here:
+        stay_signed_in(user)
+    link = url_for("auth.undo_address", token=links().dumps(change.id), _external=True)
+    tell(old_email, "auth/mail/address_left", undo_link=link)
+    tell(user.email, "auth/mail/address_new")
+    events.address_changed(user)
+
+
+def end_sessions(user: User) -> None:
+    """End all sessions of `user`, and make the links worthless that were mailed before."""
+    current_app.extensions["security"].datastore.set_uniquifier(user)
+
+
+def stay_signed_in(user: User) -> None:
+    """Keep this browser signed in; the moment of its last password stays what it is."""
+    proved_at = session.get("fs_paa")
+    cookie = current_app.config.get("REMEMBER_COOKIE_NAME", "remember_token")
+    login_user(user, remember=cookie in request.cookies)
+    session["fs_paa"] = proved_at
+
+
+def links() -> URLSafeTimedSerializer:
+    """Return what signs the links that take an address back; they hold no address."""
+    return URLSafeTimedSerializer(str(current_app.secret_key), salt="undo-address")
+
+
+def find_change(token: str) -> AddressChange | None:
+    """Return the change that the link with `token` takes back, if it still can."""
+    try:
+        change_id = links().loads(token, max_age=int(UNDO_WITHIN.total_seconds()))
+    except BadSignature:
+        return None
+    change = db.session.get(AddressChange, change_id)
+    return change if change and change.undone_at is None else None
+
+
+def undo(change: AddressChange) -> User | None:
+    """Give the user of `change` the old address again; return None if another account has it.
+
+    Nobody stays signed in; the password is gone, somebody else may know it, and so are the passkeys
+    added since.
+    """
+    # Anybody can start an account for a free address; only a confirmed one shows whose it is.
+    db.session.execute(
+        delete(User).where(User.email == change.old_email, User.confirmed_at.is_(None))
+    )
+    if db.session.scalar(
+        select(User.id).where(User.email == change.old_email, User.id != change.user_id)
+    ):
+        return None
+    user = db.session.get_one(User, change.user_id)
+    lost = user.email
+    user.email = change.old_email
+    user.password = None
+    end_sessions(user)
+    db.session.execute(
+        delete(Passkey).where(Passkey.user_id == user.id, Passkey.created_at >= change.changed_at)
+    )
+    db.session.execute(
+        update(AddressChange)
+        .where(AddressChange.user_id == user.id, AddressChange.id >= change.id)
+        .values(undone_at=utcnow())
+    )
+    tell(user.email, "auth/mail/address_back")
+    tell(lost, "auth/mail/address_back")
+    return user
+
+
+def forget_old() -> int:
+    """Delete the old addresses that nobody can take back any more; return how many there were."""
+    old = delete(AddressChange).where(AddressChange.changed_at < utcnow() - UNDO_WITHIN)
+    return len(db.session.scalars(old.returning(AddressChange.id)).all())
