@@ -7,7 +7,7 @@ from flask import Flask, Response, after_this_request, render_template, request
 from flask_security import Security, SQLAlchemyUserDatastore
 from flask_wtf import FlaskForm
 
-from app.auth import forms, services
+from app.auth import forms, passwords, services
 from app.auth.models import Role, User
 from app.core import access
 from app.core.security import limit_rate
@@ -121,7 +121,7 @@ def init_app(app: Flask) -> None:
         app,
         SQLAlchemyUserDatastore(db, User, Role),
         mail_util_cls=services.BackgroundMail,
-        password_util_cls=services.PasswordRules,
+        password_util_cls=passwords.PasswordRules,
         register_form=forms.RegisterForm,
         login_form=forms.LoginForm,
         render_template=render,

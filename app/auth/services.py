@@ -1,10 +1,10 @@
-"""The rules of accounts: which addresses and passwords are accepted, and when one is forgotten."""
+"""The rules of accounts: which addresses are accepted, and when one is forgotten."""
 
 from datetime import timedelta
 from typing import Any
 
 from flask import Response, after_this_request, has_request_context
-from flask_security import MailUtil, PasswordUtil
+from flask_security import MailUtil
 from sqlalchemy import delete
 
 from app.auth.models import User
@@ -12,7 +12,6 @@ from app.extensions import db
 from app.models import utcnow
 from app.tasks import send_email
 
-PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
 UNCONFIRMED_FOR = timedelta(days=30)
 LINKS = ("confirmation_link", "recovery_link", "reset_link")
 
@@ -52,18 +51,6 @@ def commit(response: Response) -> Response:
     """Commit what the request did, at its end."""
     db.session.commit()
     return response
-
-
-class PasswordRules(PasswordUtil):
-    """At least 8 characters (the library's own rule), at most 128, and nothing else."""
-
-    def validate(
-        self, password: str, is_register: bool, **kwargs: Any
-    ) -> tuple[list[str] | None, str]:
-        """Return what is wrong, and the password as it is stored."""
-        if len(password) > PASSWORD_LENGTH_MAX:
-            return [f"Use at most {PASSWORD_LENGTH_MAX} characters."], password
-        return super().validate(password, is_register, **kwargs)
 
 
 def forget_unconfirmed() -> int:
