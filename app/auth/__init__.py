@@ -5,12 +5,14 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Register the blueprint, Flask-Security beside it, and the menu entries."""
-    from app.auth import events, security, tasks, views  # noqa: F401 - tasks register themselves
+    from app.auth import cli, events, lockout, security, tasks, views  # noqa: F401 - tasks register themselves
     from app.core import menu
 
     app.register_blueprint(views.auth_blueprint)
     security.init_app(app)
     events.init_app(app)
+    lockout.init_app(app)
+    app.cli.add_command(cli.auth)
     menu.add(app, menu.Entry("Sign in", "security.login", "visitors"))
     menu.add(app, menu.Entry("Sign up", "security.register", "visitors"))
     menu.add(app, menu.Entry("Sign out", "security.logout", "members", "post"))
