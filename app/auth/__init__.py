@@ -5,11 +5,21 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Register the blueprint, Flask-Security beside it, and the menu entries."""
-    from app.auth import cli, events, lockout, security, tasks, views  # noqa: F401 - tasks register themselves
+    from app.auth import (  # noqa: F401 - tasks and pages register themselves
+        account_views,
+        cli,
+        events,
+        lockout,
+        security,
+        sessions,
+        tasks,
+        views,
+    )
     from app.core import menu
 
     app.register_blueprint(views.auth_blueprint)
     security.init_app(app)
+    sessions.init_app(app)
     events.init_app(app)
     lockout.init_app(app)
     app.cli.add_command(cli.auth)

@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from app.auth import services
+from app.auth import services, sessions
 from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -15,3 +15,9 @@ def forget_unconfirmed() -> None:
     """Delete the accounts nobody confirmed; the schedule starts this every night."""
     count = services.forget_unconfirmed()
     logger.info("Deleted %d accounts that were never confirmed", count)
+
+
+@shared_task(base=DurableTask)
+def forget_sessions() -> None:
+    """Delete the sessions that nobody can use any more; the schedule starts this every night."""
+    logger.info("Deleted %d sessions that are over", sessions.forget_old())

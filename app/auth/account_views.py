@@ -1,0 +1,54 @@
+"""The pages on which people look after their own account."""
+
+import uuid
+from typing import cast
+
+from flask import abort, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_security.utils import logout_user
+
+from app.auth import sessions
+from app.auth.models import User
+from app.auth.views import auth_blueprint
+from app.core.access import members
+from app.extensions import db
+
+
+def me() -> User:
+    """Return who has signed in."""
+    return cast(User, current_user)
+
+
+@auth_blueprint.get("/sessions")
+@members
+def list_sessions() -> ResponseReturnValue:
+    """Show where the user is signed in."""
+    return render_template(
+        "auth/sessions.html", sessions=sessions.of(me()), current_id=sessions.current_id()
+    )
+
+
+@auth_blueprint.post("/sessions/<uuid:session_id>/end")
+@members
+def end_session(session_id: uuid.UUID) -> ResponseReturnValue:
+    """End one of the user's sessions."""
+    if session_id == sessions.current_id():
+        logout_user()
+        return redirect(url_for("security.login"))
+    if not sessions.end(me(), session_id):
+        abort(404)
+    db.session.commit()
+    flash("That session has ended.", "success")
+    return redirect(url_for("auth.list_sessions"))
+
+
+@auth_blueprint.post("/sessions/end-all")
+@members
+def end_all_sessions() -> ResponseReturnValue:
+    """End all of the user's sessions, this one too."""
+    sessions.end_all(me())
+    logout_user()
+    db.session.commit()
+    flash("You are signed out everywhere.", "success")
+    return redirect(url_for("security.login"))
