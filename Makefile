@@ -2,8 +2,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
+# Else Flask's command line reads .env before config.py does, whatever CONFIG_TYPE is, and has a
+# traceback for a file that cannot be read. It skips .flaskenv too.
+export FLASK_SKIP_DOTENV := 1
+export FLASK_APP := application
 
-.PHONY: help run test serve lint bench faults soak migrate lock clean
+.PHONY: help run test serve lint bench soak migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -27,9 +31,6 @@ lint: .venv/installed ## Check style, types and security
 bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs
 
-faults: .venv/installed ## Break each part once while jobs run, and count what was lost (5 minutes)
-	@FAULTS=1 exec $(BIN)/python -m pytest tests/test_jobs_worker.py tests/faults $(ARGS)
-
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest tests/faults $(ARGS)
 
@@ -48,5 +49,5 @@ clean: ## Delete what can be made again; .env and instance/ stay
 .venv/installed: requirements-dev.txt
 	@scripts/install.sh
 
-.env:
+.env: | .venv/installed
 	@$(BIN)/python scripts/write_env.py

@@ -1,6 +1,8 @@
 """Worker and beat entry: `celery -A celery_worker.celery worker`."""
 
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 from celery.signals import worker_process_init
 
@@ -9,6 +11,10 @@ from app.extensions import db
 
 application = create_app()
 celery = application.extensions["celery"]
+
+# Beat keeps its schedule there and makes no folder. A worker needs none, so it may be impossible.
+with suppress(OSError):
+    Path(application.instance_path).mkdir(exist_ok=True)
 
 
 @worker_process_init.connect

@@ -20,17 +20,24 @@ from settings import (
     CommaSeparated,
     ConfigurationError,
     DatabaseURL,
+    HostName,
+    LogFile,
+    MailAddress,
+    MailAddresses,
     Port,
     ResultURL,
     Secret,
     SecretText,
     StoreURL,
+    answerable,
     explain,
     random_enough,
     read_cfg_file,
     read_env_file,
     required,
     secrets_folder,
+    shared,
+    somebody,
 )
 
 BASE_DIR = Path(__file__).resolve().parent
@@ -73,16 +80,16 @@ class Config(BaseSettings):
     MAIL_USE_SSL: bool = False
     MAIL_USERNAME: str | None = None
     MAIL_PASSWORD: Secret | None = None
-    MAIL_DEFAULT_SENDER: str = "noreply@localhost"
-    ADMINS: CommaSeparated = []
+    MAIL_DEFAULT_SENDER: MailAddress = "noreply@localhost"
+    ADMINS: MailAddresses = []
 
-    SERVER_NAME: str | None = None
+    SERVER_NAME: HostName | None = None
     TRUSTED_HOSTS: CommaSeparated | None = None
     PROXY_HOPS: int = Field(default=0, ge=0, le=5)
 
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     LOG_FORMAT: Literal["text", "json"] = "text"
-    LOG_FILE: Path | None = None
+    LOG_FILE: LogFile | None = None
 
     # With its debugger on, Flask shows a traceback; without it a visitor gets our own page.
     PROPAGATE_EXCEPTIONS: ClassVar[bool] = flask_debug()
@@ -183,7 +190,7 @@ class DevelopmentConfig(Config):
         default_factory=lambda data: f"redis://127.0.0.1:{data['PORT'] + 1}/1"
     )
     MAIL_PORT: Port = Field(default_factory=lambda data: data["PORT"] + 2)
-    LOG_FILE: Path | None = INSTANCE / "logs" / "app.log"
+    LOG_FILE: LogFile | None = INSTANCE / "logs" / "app.log"
     MAILBOX_PATH: ClassVar[Path | None] = INSTANCE / "mailbox"
 
 
@@ -222,21 +229,15 @@ class ProductionConfig(Config):
     MAIL_PORT: Port = 587
 
     _secrets = field_validator("SECRET_KEY", "SECURITY_PASSWORD_SALT")(random_enough)
+    _database = field_validator("DATABASE_URL")(shared)
+    _sender = field_validator("MAIL_DEFAULT_SENDER")(answerable)
+    _readers = field_validator("ADMINS")(somebody)
 
-    @field_validator("DATABASE_URL")
-    @classmethod
-    def _database_server(cls, value: str) -> str:
-        if value.startswith("sqlite"):
-            raise ValueError("names a SQLite file, which hosts cannot share; use PostgreSQL")
-        return required(value)
-
-    @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER", "MAIL_DEFAULT_SENDER")
+    @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
     @classmethod
     def _present(cls, value: str, info: ValidationInfo) -> str:
         if value.startswith("memory:") and info.field_name == "CELERY_BROKER_URL":
             raise ValueError("is the memory of one process; no worker would see a task")
-        if value.endswith("@localhost"):
-            raise ValueError("is an address that nobody can answer; use one of this site")
         return required(value)
 
     @field_validator("TRUSTED_HOSTS")

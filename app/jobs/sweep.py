@@ -13,6 +13,7 @@ from celery.schedules import crontab
 from flask import Flask, current_app
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core.errors import DATABASE_DOWN
 from app.extensions import db
 from app.jobs import store
 from app.jobs.models import Heartbeat, moment
@@ -30,6 +31,17 @@ BEAT = {TASK: {"task": TASK, "schedule": 30.0, "options": {"queue": QUEUE, "expi
 @shared_task(ignore_result=True, acks_late=False)
 def sweep() -> None:
     """Bury what no worker survived, plant what the schedule says, hint what is due."""
+    try:
+        look()
+    except DATABASE_DOWN as error:
+        # Every few seconds, in every worker: one line is enough, and there is nothing to undo.
+        db.session.rollback()
+        reason = str(error).partition("\n")[0]
+        logger.warning("The database does not answer, the next sweep asks again: %s", reason)
+
+
+def look() -> None:
+    """Do what `sweep` promises; raises what the database raises."""
     session = db.session()
     buried = store.bury_lost(session)
     if buried:

@@ -25,6 +25,11 @@ def contact() -> ResponseReturnValue:
     """Mail what a visitor writes to `ADMINS`; the answer goes to the visitor's address."""
     form = ContactForm()
     if form.validate_on_submit():
+        if not current_app.config["ADMINS"]:
+            current_app.logger.warning(
+                "A message was refused: ADMINS is empty, nobody would get it"
+            )
+            return render_template("main/contact.html", form=form), 503
         letter = {"name": form.name.data, "email": form.email.data, "message": form.message.data}
         for admin in current_app.config["ADMINS"]:
             send_email.delay_on_commit(admin, "main/mail/contact", letter, reply_to=form.email.data)

@@ -1,12 +1,13 @@
 """The parts that the faults share, and the table at the end."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 
 from tests.conftest import create_database, migrated
 from tests.faults import harness
-from tests.faults.harness import ROWS, SEED, STANDS, Stand
+from tests.faults.harness import CHANCE, SEED, STANDS, Row, Stand
 from tests.faults.parts import Broker, Sink
 
 
@@ -55,22 +56,36 @@ def shared_stand(
 
 
 @pytest.fixture(params=range(harness.ROUNDS))
-def stand(shared_stand: Stand) -> Iterator[Stand]:
+def stand(shared_stand: Stand, request: pytest.FixtureRequest) -> Iterator[Stand]:
     """Return the parts without a worker, emptied afterwards."""
+    CHANCE.seed(f"{SEED} {request.node.nodeid}")  # the same moments in whichever order tests run
+    before = len(shared_stand.rows)
     yield shared_stand
+    # Reports travel with what a test tells of itself, whichever process it ran in.
+    rows = [("fault", asdict(row)) for row in shared_stand.rows[before:]]
+    request.node.user_properties.extend(rows)
     shared_stand.reset()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what every fault lost and doubled, the rounds of one fault together."""
-    if not ROWS:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    rows = [
+        Row(**value)
+        for report in reports
+        if getattr(report, "when", "") == "teardown"
+        for name, value in report.user_properties
+        if name == "fault"
+    ]
+    if not rows:
         return
     terminalreporter.section(f"faults, seed {SEED}")
     titles = ("parts", "fault", "expected", "received", "lost", "doubled", "phantom", "refused")
     terminalreporter.line(f"| {' | '.join(titles)} | other |")
     terminalreporter.line("|---|---|---|---|---|---|---|---|---|")
-    for key in dict.fromkeys((row.parts, row.fault) for row in ROWS):
-        rows = [row for row in ROWS if (row.parts, row.fault) == key]
-        names = ("expected", "received", "lost", "doubled", "phantom", "refused")
-        sums = [str(sum(getattr(row, name) for row in rows)) for name in names]
-        terminalreporter.line("| " + " | ".join([*key, *sums, rows[-1].other]) + " |")
+    for key in sorted({(row.parts, row.fault) for row in rows}):
+        same = [row for row in rows if (row.parts, row.fault) == key]
+        sums = [str(sum(getattr(row, name) for row in same)) for name in titles[2:]]
+        slowest = f"slowest {max(row.slowest for row in same) * 1000:.0f} ms"
+        other = ", ".join(filter(None, [same[-1].other, slowest]))
+        terminalreporter.line(f"| {' | '.join([*key, *sums])} | {other} |")

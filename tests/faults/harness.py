@@ -50,11 +50,9 @@ class Row:
     lost: int
     doubled: int
     phantom: int
-    refused: int = 0
-    other: str = ""
-
-
-ROWS: list[Row] = []
+    refused: int
+    other: str
+    slowest: float  # seconds
 
 
 @dataclass
@@ -92,6 +90,7 @@ class Stand:
         self._usual: Process | None = None
         self.server_of_pages: Process | None = None
         self.ended_by_itself = 0  # workers that ended without being told to
+        self.rows: list[Row] = []
         self._loads = 0
 
     def start(self, *command: str, ready: str, **variables: str) -> Process:
@@ -233,13 +232,11 @@ class Stand:
         if self.ended_by_itself:
             other = f"{other} {self.ended_by_itself} workers ended, started again".strip()
             self.ended_by_itself = 0
-        slowest = f"slowest {'answer' if load.signed_up else 'commit'} {load.slowest * 1000:.0f} ms"
-        text = ", ".join(filter(None, [other, slowest]))
         row = Row(
             *(self.name, fault, len(load.acknowledged), len(copies), len(lost), len(doubled)),
-            *(len(phantom), len(load.refused), text),
+            *(len(phantom), len(load.refused), other, load.slowest),
         )
-        ROWS.append(row)
+        self.rows.append(row)
         assert not lost, (row, self.told())
         assert not phantom, row
         assert all(len(set(ids)) == 1 for ids in doubled.values()), doubled

@@ -3,9 +3,11 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -73,7 +75,14 @@ def test_the_database_is_restarted(stand: Stand) -> None:
         if number in (COUNT // 3, 2 * COUNT // 3):
             crash()
             wait_until(lambda: not psutil.pid_exists(server.get_pid() or 0), "it is gone")
-            at_a_random_moment(server.ensure_postgres_running)
+            at_a_random_moment(lambda: wait_until(starts, "PostgreSQL starts"))
+
+    def starts() -> bool:
+        """Start it; as long as processes of the old one are left, it refuses."""
+        with suppress(subprocess.SubprocessError):
+            server.ensure_postgres_running()
+            return True
+        return False
 
     load = stand.sign_up(visitor, during=restart)
     wait_until(visitor.is_served, "the database is back")
