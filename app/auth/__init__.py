@@ -9,6 +9,7 @@ def init_app(app: Flask) -> None:
         account_views,
         cli,
         events,
+        history,
         lockout,
         security,
         sessions,
@@ -21,6 +22,7 @@ def init_app(app: Flask) -> None:
     security.init_app(app)
     sessions.init_app(app)
     events.init_app(app)
+    history.init_app(app)
     lockout.init_app(app)
     app.cli.add_command(cli.auth)
     menu.add(app, menu.Entry("Sign in", "security.login", "visitors"))

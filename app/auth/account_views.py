@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_security.utils import logout_user
 
-from app.auth import sessions
+from app.auth import history, sessions
 from app.auth.models import User
 from app.auth.views import auth_blueprint
 from app.core.access import members
@@ -52,3 +52,10 @@ def end_all_sessions() -> ResponseReturnValue:
     db.session.commit()
     flash("You are signed out everywhere.", "success")
     return redirect(url_for("security.login"))
+
+
+@auth_blueprint.get("/security-log")
+@members
+def security_log() -> ResponseReturnValue:
+    """Show the last sign-ins and changes of the user's account."""
+    return render_template("auth/security_log.html", events=history.of(me()))

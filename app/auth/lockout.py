@@ -8,7 +8,7 @@ import flask_security
 from flask import Flask, after_this_request, has_request_context
 from sqlalchemy import case, update
 
-from app.auth import notices, services
+from app.auth import history, notices, services
 from app.auth.models import User
 from app.extensions import db
 from app.models import utcnow
@@ -68,6 +68,7 @@ def count_failure(user: User, now: datetime | None = None) -> None:
         return
     wait = wait_after(counted)
     user.locked_until = now + wait
+    history.record(user, "locked")
     logger.warning("User %s is locked for %d s", user.id, wait.total_seconds())
     if counted == TRIES and user.confirmed_at:
         notices.tell(user, "auth/mail/locked", tries=TRIES)

@@ -11,7 +11,7 @@ from flask_security import PasswordUtil, hash_password
 from flask_security.recoverable import generate_reset_link
 from sqlalchemy import select
 
-from app.auth import sessions
+from app.auth import history, sessions
 from app.auth.models import Role, User
 from app.extensions import db
 from app.models import utcnow
@@ -32,6 +32,7 @@ def grant(user: User, name: str) -> None:
         return
     user.roles.append(_role(name))
     sessions.end_all(user)
+    history.record(user, "role_granted")
     logger.info("User %s has the role %s now", user.id, name)
 
 
@@ -41,6 +42,7 @@ def revoke(user: User, name: str) -> None:
         return
     user.roles = [role for role in user.roles if role.name != name]
     sessions.end_all(user)
+    history.record(user, "role_revoked")
     logger.info("User %s has the role %s no more", user.id, name)
 
 
@@ -50,6 +52,7 @@ def activate(user: User, active: bool) -> None:
         return
     user.active = active
     sessions.end_all(user)
+    history.record(user, "activated" if active else "deactivated")
     logger.info("User %s is %s", user.id, "active" if active else "deactivated")
 
 

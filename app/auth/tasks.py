@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from app.auth import services, sessions
+from app.auth import history, services, sessions
 from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -21,3 +21,9 @@ def forget_unconfirmed() -> None:
 def forget_sessions() -> None:
     """Delete the sessions that nobody can use any more; the schedule starts this every night."""
     logger.info("Deleted %d sessions that are over", sessions.forget_old())
+
+
+@shared_task(base=DurableTask)
+def forget_history() -> None:
+    """Delete what security logs said a year ago; the schedule starts this every night."""
+    logger.info("Deleted %d lines of security logs", history.forget_old())
