@@ -8,6 +8,7 @@ def init_app(app: Flask) -> None:
     from app.auth import (  # noqa: F401 - tasks and pages register themselves
         account_views,
         cli,
+        deletion,
         events,
         history,
         lockout,
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> None:
         views,
     )
     from app.core import menu
+    from app.core.security import limit_rate
 
     app.register_blueprint(views.auth_blueprint)
     security.init_app(app)
@@ -24,7 +26,10 @@ def init_app(app: Flask) -> None:
     events.init_app(app)
     history.init_app(app)
     lockout.init_app(app)
+    deletion.init_app(app)
     app.cli.add_command(cli.auth)
     menu.add(app, menu.Entry("Sign in", "security.login", "visitors"))
     menu.add(app, menu.Entry("Sign up", "security.register", "visitors"))
+    limit_rate(app, "auth.delete_account", "10 per minute")
+    menu.add(app, menu.Entry("Your account", "auth.profile", "members"))
     menu.add(app, menu.Entry("Sign out", "security.logout", "members", "post"))

@@ -3,16 +3,29 @@
 import uuid
 from typing import cast
 
-from flask import abort, flash, redirect, render_template, url_for
+from flask import abort, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_security.utils import logout_user
 
-from app.auth import history, sessions
+from app.auth import deletion, history, sessions
+from app.auth.forms import DeleteForm, ProfileForm
 from app.auth.models import User
 from app.auth.views import auth_blueprint
 from app.core.access import members
 from app.extensions import db
+
+# The other pages of the account; those that this installation has are shown.
+PAGES = {
+    "security.change_password": "Change the password",
+    "security.change_email": "Change the address",
+    "security.two_factor_setup": "Second factor",
+    "security.wan_register": "Passkeys",
+    "auth.list_sessions": "Your sessions",
+    "auth.security_log": "Security log",
+    "auth.exports": "Export your data",
+    "auth.delete_account": "Delete the account",
+}
 
 
 def me() -> User:
@@ -59,3 +72,47 @@ def end_all_sessions() -> ResponseReturnValue:
 def security_log() -> ResponseReturnValue:
     """Show the last sign-ins and changes of the user's account."""
     return render_template("auth/security_log.html", events=history.of(me()))
+
+
+@auth_blueprint.route("/profile", methods=["GET", "POST"])
+@members
+def profile() -> ResponseReturnValue:
+    """Show and change the user's name and colours, and lead to the other pages of the account."""
+    form = ProfileForm(obj=me())
+    if form.validate_on_submit():
+        me().display_name = form.display_name.data or None
+        me().theme = form.theme.data
+        db.session.commit()
+        flash("Your profile is changed.", "success")
+        return redirect(url_for("auth.profile"))
+    pages = {name: words for name, words in PAGES.items() if name in current_app.view_functions}
+    page = render_template("auth/profile.html", form=form, pages=pages)
+    return page, 422 if form.errors else 200
+
+
+@auth_blueprint.route("/delete", methods=["GET", "POST"])
+@members
+def delete_account() -> ResponseReturnValue:
+    """Begin to delete the user's account, if the password is right."""
+    form = DeleteForm()
+    if form.validate_on_submit():
+        if deletion.is_proved(me(), form.password.data or ""):
+            last_day = deletion.begin(me())
+            logout_user()
+            db.session.commit()
+            flash(f"Your account will be deleted on {last_day}. Sign in to keep it.", "info")
+            return redirect(url_for("security.login"))
+        db.session.commit()  # the wrong password is counted
+        form.form_errors.append("The password is wrong.")
+    page = render_template("auth/delete.html", form=form, last_day=deletion.last_day(me()))
+    return page, 422 if form.errors or form.form_errors else 200
+
+
+@auth_blueprint.post("/delete/undo")
+@members
+def keep_account() -> ResponseReturnValue:
+    """Keep the account that was to be deleted."""
+    deletion.undo(me())
+    db.session.commit()
+    flash("Your account stays.", "success")
+    return redirect(url_for("auth.profile"))

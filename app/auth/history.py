@@ -41,6 +41,8 @@ WORDS = {
     "role_revoked": "Role taken away",
     "deactivated": "Deactivated",
     "activated": "Activated",
+    "deletion_begun": "Deletion of the account begun",
+    "deletion_undone": "Deletion of the account undone",
 }
 
 

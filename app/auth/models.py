@@ -43,6 +43,10 @@ class User(Base, Timestamps, UserMixin):
     confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # What a session cookie names instead of the id: a new value ends every session.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    display_name: Mapped[str | None] = mapped_column(String(80))
+    theme: Mapped[str] = mapped_column(String(10), default="system")
+    # When this user asked for the account to be deleted; see deletion.py.
+    deletion_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # Wrong passwords since the last sign-in, and until when none is accepted; see lockout.py.
     failed_sign_ins: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

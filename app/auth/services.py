@@ -1,18 +1,21 @@
 """The rules of accounts: which addresses are accepted, and when one is forgotten."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 from flask import Response, after_this_request, has_request_context
 from flask_security import MailUtil
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from app.auth.models import User
 from app.extensions import db
+from app.jobs.models import Job
 from app.models import utcnow
 from app.tasks import send_email
 
 UNCONFIRMED_FOR = timedelta(days=30)
+BATCH = 500  # users deleted by one statement
 LINKS = ("confirmation_link", "recovery_link", "reset_link")
 
 
@@ -42,7 +45,11 @@ class BackgroundMail(MailUtil):
         Some of the library's views change nothing and so commit nothing: the commit is asked for.
         """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
-        send_email.delay_on_commit(str(recipient), template, links)
+        user = kwargs.get("user")
+        if user is not None and user.id is None:
+            db.session.flush()  # which gives a new user the id that the mail is kept under
+        owner = None if user is None else user.id
+        send_email.apply_async_on_commit((str(recipient), template, links), owner=owner)
         if has_request_context():
             after_this_request(commit)
 
@@ -55,9 +62,20 @@ def commit(response: Response) -> Response:
 
 def forget_unconfirmed() -> int:
     """Delete the accounts nobody confirmed within 30 days, and return how many there were."""
-    stale = (
-        delete(User)
-        .where(User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR)
-        .returning(User.id)
+    stale = select(User.id).where(
+        User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR
     )
-    return len(db.session.scalars(stale).all())
+    return remove(db.session.scalars(stale).all())
+
+
+def remove(user_ids: Sequence[int]) -> int:
+    """Delete users with all that is theirs, and return how many there were.
+
+    Foreign keys take their rows along. Their jobs, which are mails to them for the most part, know
+    them by `owner` only.
+    """
+    for start in range(0, len(user_ids), BATCH):
+        some = user_ids[start : start + BATCH]
+        db.session.execute(delete(Job).where(Job.owner.in_([str(number) for number in some])))
+        db.session.execute(delete(User).where(User.id.in_(some)))
+    return len(user_ids)

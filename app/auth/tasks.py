@@ -4,7 +4,7 @@ import logging
 
 from celery import shared_task
 
-from app.auth import history, services, sessions
+from app.auth import deletion, history, services, sessions
 from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -27,3 +27,9 @@ def forget_sessions() -> None:
 def forget_history() -> None:
     """Delete what security logs said a year ago; the schedule starts this every night."""
     logger.info("Deleted %d lines of security logs", history.forget_old())
+
+
+@shared_task(base=DurableTask)
+def delete_accounts() -> None:
+    """Delete the accounts whose owners asked for it a week ago; the schedule starts this hourly."""
+    logger.info("Deleted %d accounts, as their owners asked", deletion.delete_due())
