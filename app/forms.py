@@ -1,5 +1,6 @@
 """The base form and the validators that forms share."""
 
+import unicodedata
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, StringField, ValidationError
 from wtforms.fields.core import UnboundField
 from wtforms.form import BaseForm
+
+BREAKS = ("Cc", "Zl", "Zp")  # control characters, and what separates lines and paragraphs
 
 
 class Form(FlaskForm):
@@ -31,6 +34,9 @@ def strip(value: str | None) -> str | None:
 
 
 def single_line(form: BaseForm, field: Field) -> None:
-    """Refuse line breaks, which would let a value add headers of its own to a mail."""
-    if field.data and (len(field.data.splitlines()) > 1 or "\0" in field.data):
-        raise ValidationError("Please write this on one line.")
+    """Refuse line breaks, which would let a value add headers of its own to a mail.
+
+    Other control characters are refused too: where the value is shown they could steer a terminal.
+    """
+    if field.data and any(unicodedata.category(sign) in BREAKS for sign in field.data):
+        raise ValidationError("Please write this on one line, without control characters.")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import shared_task
+from flask import g
 from sqlalchemy import select
 
 from app.extensions import db
@@ -29,6 +30,19 @@ def append(path: str, line: str) -> None:
     """Write a line that processes which write at once do not mix up."""
     with Path(path).open("a") as file:
         file.write(f"{line}\n")
+
+
+@shared_task
+def leave_in_g(path: str) -> None:
+    """Append what an earlier task left in `g`, and leave something there."""
+    append(path, f"{os.getpid()} {g.get('left', 'nothing')}")
+    g.left = "something"
+
+
+@shared_task(base=DurableTask)
+def leave_in_g_durably(path: str) -> None:
+    """Do the same as a durable job."""
+    leave_in_g.run(path)
 
 
 @shared_task(base=DurableTask, backoff_base=0.01, backoff_cap=0.05)

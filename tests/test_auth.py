@@ -98,7 +98,8 @@ def test_whole_life_of_an_account(live_app: Flask, inbox: Inbox) -> None:
         ({"email": "", "password": PASSWORD}, "Write your address."),
         ({"email": "not an address", "password": PASSWORD}, "Write the address in full"),
         ({"email": "a" * 300 + "@example.com", "password": PASSWORD}, "Write the address in full"),
-        ({"email": "jürgen@example.com", "password": PASSWORD}, "Write the address in full"),
+        ({"email": "jürgen@example.com", "password": PASSWORD}, "only plain letters"),
+        ({"email": "jürgen", "password": PASSWORD}, "Write the address in full"),
         (
             {"email": "ada@example.com\r\nBcc: eve@example.com", "password": PASSWORD},
             "Write the address in full",
@@ -158,6 +159,25 @@ def test_asking_for_a_link_tells_nobody_who_has_an_account(
         token = re.compile(r'name="csrf_token"[^>]*value="[^"]+"')
         answers.add((answer.status_code, token.sub("", answer.text.replace(email, "ADDRESS"))))
     assert len(answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("email", "words"),
+    [
+        ("", "Write your address."),
+        ("not an address", "Write the address in full"),
+        ("jürgen@example.com", "only plain letters"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/users/reset", "/users/confirm"])
+def test_a_malformed_address_is_explained_when_a_link_is_asked_for(
+    client: FlaskClient, path: str, email: str, words: str
+) -> None:
+    answer = post(client, path, email=email)
+    assert answer.status_code == 422
+    assert re.search(rf'<p class="errors" id="email-notes">[^<]*{words}', answer.text)
+    assert "is on its way" not in answer.text
+    assert "is on its way" not in client.get(path).text
 
 
 def test_signing_in_tells_nobody_who_has_an_account(
@@ -234,6 +254,9 @@ def test_header_injection_in_the_contact_form_is_refused(app: Flask, client: Fla
         {"name": "Ada\r\nBcc: eve@example.com", "email": "ada@example.com"},
         {"name": "Ada", "email": "ada@example.com\r\nBcc: eve@example.com"},
         {"name": "Ada\u2028Bcc: eve@example.com", "email": "ada@example.com"},
+        {"name": "Ada\x1b[2J", "email": "ada@example.com"},
+        {"name": "Ada\x9b2J", "email": "ada@example.com"},
+        {"name": "Ada\x00\x07", "email": "ada@example.com"},
     ):
         response = post(client, "/contact", message="Soup", **fields)
         assert response.status_code == 422

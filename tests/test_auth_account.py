@@ -44,7 +44,10 @@ def test_profile_keeps_name_and_colours(app: Flask, member: FlaskClient) -> None
     ("fields", "words"),
     [
         ({"display_name": "x" * 81, "theme": "dark"}, "Use at most 80 characters."),
-        ({"display_name": "Ada\nBcc: eve", "theme": "dark"}, "Please write this on one line."),
+        (
+            {"display_name": "Ada\nBcc: eve", "theme": "dark"},
+            "Please write this on one line, without control characters.",
+        ),
         ({"display_name": "Ada", "theme": '"><script>'}, "Not a valid choice"),
     ],
 )

@@ -1,5 +1,6 @@
 """Errors are mailed to the administrators by a worker: each once, whatever else is broken."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 import redis
 from flask import Flask
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.core.error_mail import INTERVAL, ErrorMailHandler
+from app.core.error_mail import INTERVAL, REPORT_SIZE, ErrorMailHandler, shortened
 from app.extensions import db
 from app.jobs.models import Job
 from tests.support import ROOT, Inbox, Valkey, free_port, text_of
@@ -205,16 +208,31 @@ def test_a_dead_broker_changes_nothing_for_the_visitor(
     assert "WARNING: An error could not be mailed" in text
 
 
-def test_a_report_is_kept_while_the_broker_is_away(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("letter", ["x", "щ", "\N{POT OF FOOD}", "\n", "\x07", '"'])
+def test_a_report_is_kept_while_the_broker_is_away(make_app: MakeApp, letter: str) -> None:
     app = make_app(CELERY_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0", ADMINS="a@example.com")
-    app.logger.error("The pot boils over %s", "x" * 100_000)
+    app.logger.error("The pot boils over %s and over", letter * 100_000)
     for thread in threading.enumerate():
         if thread.name == "error-mail":
             thread.join()
     with app.app_context():
         (job,) = db.session.scalars(select(Job)).all()
     assert job.arguments["args"][:2] == ["a@example.com", "mail/error"]
-    assert len(job.arguments["args"][2]["report"]) < 21_000
+    report = job.arguments["args"][2]["report"]
+    assert "ERROR: The pot boils over" in report
+    assert "and over [in test_error_mail.py" in report
+    assert "\n[...]\n" in report
+
+
+@given(st.text(max_size=50), st.integers(0, 30_000), st.integers(0, 30_000))
+def test_a_shortened_report_fits_and_wastes_no_room(text: str, before: int, after: int) -> None:
+    report = "x" * before + text * 2_000 + "щ" * after
+    short = shortened(report)
+    assert len(json.dumps(short)) - 2 <= REPORT_SIZE
+    if short != report:
+        assert len(json.dumps(short)) - 2 > REPORT_SIZE - 12
+        assert short.startswith(report[:2_000])
+        assert report.endswith(short.partition("\n[...]\n")[2][-50:])
 
 
 FORKING = """

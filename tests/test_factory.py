@@ -10,6 +10,7 @@ import redis
 from flask import Flask
 from sqlalchemy import select
 
+import app as application_module
 from app import create_app
 from app.auth.models import User
 from app.extensions import db
@@ -67,6 +68,34 @@ def queued(valkey: Valkey, queue: int) -> int:
     with redis.from_url(valkey.url(queue)) as connection:
         lengths = [connection.llen(key) for key in connection.scan_iter("mail*", _type="list")]
     return sum(length for length in lengths if isinstance(length, int))
+
+
+def test_the_factory_goes_its_steps_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logging is ready before an extension speaks; a feature finds the extensions it needs."""
+    taken: list[str] = []
+
+    def record(name: str) -> None:
+        step = getattr(application_module, name)
+
+        def recorded(*arguments: object) -> object:
+            taken.append(name)
+            return step(*arguments)
+
+        monkeypatch.setattr(application_module, name, recorded)
+
+    steps = [
+        "configure",
+        "configure_logging",
+        "initialize_extensions",
+        "register_blueprints",
+        "register_commands",
+        "register_request_callbacks",
+        "register_error_pages",
+    ]
+    for name in sorted(steps):
+        record(name)
+    create_app(TESTING)
+    assert taken == steps
 
 
 def test_overrides_set_variables_and_any_key_of_flask() -> None:

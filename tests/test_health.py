@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,9 @@ def sqlite_in(folder: Path) -> str:
 
 
 def assert_failing(client: FlaskClient, *names: str) -> None:
+    begun = time.monotonic()
     response = client.get("/readyz")
+    assert time.monotonic() - begun < 4, "a second for each part, and some patience"
     assert response.status_code == 503
     assert response.get_json() == {"status": "unavailable", "failing": [*names]}
 

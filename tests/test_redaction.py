@@ -19,7 +19,9 @@ from app.core.logging import Redactor
 from tests.support import Inbox, Process, answers, free_port, link_in, post, wait_until
 
 PASSWORD = "Tr0ub4dor&3 and soup"
+PASSPHRASE = "a stockpot full of soup"
 WRONG = "wrong-Tr0ub4dor"
+PARTS = ["and soup", "stockpot full"]  # what is left when only the first word is taken out
 NEW = "another-Tr0ub4dor&4"
 TOKEN = "deadbeefcafe0123456789"
 ADDRESS = "ada.lovelace@example.com"
@@ -39,7 +41,19 @@ def own_handlers(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 def assert_clean(log: str, *more: str) -> None:
     """Check that nothing is in `log` that has no business there."""
-    secrets = [PASSWORD, WRONG, NEW, TOKEN, ADDRESS, SECRET_KEY, SIGNED, "ada.lovelace", *more]
+    secrets = [
+        PASSWORD,
+        PASSPHRASE,
+        *PARTS,
+        WRONG,
+        NEW,
+        TOKEN,
+        ADDRESS,
+        SECRET_KEY,
+        SIGNED,
+        "ada.lovelace",
+        *more,
+    ]
     for secret in secrets:
         for form in {secret, quote(secret), unquote(secret), json.dumps(secret)[1:-1]}:
             assert form not in log
@@ -68,6 +82,16 @@ def assert_clean(log: str, *more: str) -> None:
         f"sent with bearer {TOKEN}",
         f"recovery-code = '{TOKEN}'",
         f"password='{TOKEN} never closed",
+        f"password={PASSPHRASE}",
+        f"password={PASSWORD}",
+        f"password: {PASSWORD}",
+        f"new_password = {PASSWORD}\nnext line",
+        f"cannot sign in, passphrase: {PASSPHRASE}, for user 7",
+        f"The client's secret: {PASSPHRASE}",
+        f"password='{TOKEN}'and {PASSPHRASE}",
+        f"password=[{PASSPHRASE}",
+        f"password=don't tell, {PASSPHRASE}",
+        f"GET /users/login?new-password={TOKEN}&secret={TOKEN} HTTP/1.1",
         f"/users/confirm/{SIGNED}",
         f"/users/reset/.{SIGNED}?next=/",
         f"postgresql://scott:{TOKEN}@db.example.com:5432/app",
@@ -94,6 +118,13 @@ def test_secrets_are_taken_out(text: str) -> None:
         ("Wrong password for user 7", "Wrong password for user 7"),
         ("The CSRF token is missing.", "The CSRF token is missing."),
         ("GET /?token=abc&page=2 HTTP/1.1", "GET /?token=[redacted]&page=2 HTTP/1.1"),
+        (
+            "GET /?user_password=abc&page=2 HTTP/1.1",
+            "GET /?user_password=[redacted]&page=2 HTTP/1.1",
+        ),
+        ("/?a=1&secret=x&page=2 took 3 ms", "/?a=1&secret=[redacted]&page=2 took 3 ms"),
+        ("password: a pot of soup\nnext line", "password: [redacted]\nnext line"),
+        ("password='a pot' for user 7", "password=[redacted] for user 7"),
         ("ada@example.com", "a***@example.com"),
         ("a%40example.com", "a***%40example.com"),
         ("jürgen@example.com", "j***@example.com"),
@@ -127,11 +158,29 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 
 @pytest.mark.parametrize(
     "unit",
-    ["a", "a.", "token", "token'", 'password="', "://a:", "%40", "é", "aaaaaaaa.", "cookie:"],
+    [
+        "a",
+        "a.",
+        "token",
+        "token'",
+        'password="',
+        "://a:",
+        "%40",
+        "é",
+        "aaaaaaaa.",
+        "cookie:",
+        "?",
+        "&password",
+        "?a",
+        "secret:",
+        "secret =\n",
+        "secret=\\'x\n",
+    ],
 )
 def test_a_long_text_is_redacted_in_linear_time(unit: str) -> None:
     """A visitor chooses the text, in a path for example; quadratic time would take minutes."""
     Redactor()(unit * 100_000)
+    Redactor()(unit * 100_000 + "'a")
 
 
 @pytest.fixture(params=["text", "json"])

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.auth.models import User
-from app.core.security import HEADERS
+from app.core.security import HEADERS, asset
 from app.extensions import db
 from app.models import Base, utcnow
 from tests.support import ROOT, post
@@ -177,6 +177,28 @@ def test_public_pages_and_static_files_may_be_stored(plain_app: Flask, member: F
     stylesheet = member.get("/static/css/app.css", buffered=True)
     assert "no-store" not in plain_app.test_client().get("/").headers.get("Cache-Control", "")
     assert "no-store" not in stylesheet.headers["Cache-Control"]
+
+
+def test_the_address_of_a_static_file_changes_with_its_content(
+    plain_app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', plain_app.test_client().get("/").text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert re.search(r"\?v=[0-9a-f]{12}$", address), address
+        assert plain_app.test_client().get(address, buffered=True).status_code == 200
+
+    versions = set()
+    for content in ("pot", "lid"):
+        (tmp_path / content).mkdir()
+        (tmp_path / content / "a.css").write_text(content)
+        monkeypatch.setattr(plain_app, "static_folder", str(tmp_path / content))
+        with plain_app.test_request_context():
+            versions.add(asset("a.css"))
+            (tmp_path / content / "a.css").unlink()
+            versions.add(asset("a.css"))  # known, so not read again
+            assert asset("none.css").endswith("?v=none")
+    assert len(versions) == 2
 
 
 @pytest.mark.parametrize(

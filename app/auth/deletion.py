@@ -7,11 +7,9 @@ from typing import Any
 import flask_security
 from flask import Flask, flash, url_for
 from markupsafe import Markup
-from sqlalchemy import select
 
 from app.auth import history, notices, services, sessions
 from app.auth.models import User
-from app.extensions import db
 from app.models import utcnow
 
 logger = logging.getLogger(__name__)
@@ -70,5 +68,4 @@ def on_sign_in(_: Flask, user: User, **__: Any) -> None:
 
 def delete_due(now: datetime | None = None) -> int:
     """Delete the accounts whose week is over, and return how many there were."""
-    asked = User.deletion_asked_at <= (now or utcnow()) - GRACE
-    return services.remove(db.session.scalars(select(User.id).where(asked)).all())
+    return services.remove(User.deletion_asked_at <= (now or utcnow()) - GRACE)

@@ -5,10 +5,10 @@ from typing import Any
 
 import flask_login
 import flask_security
-from flask import Flask
+from flask import Flask, abort
 
+from app.auth import services
 from app.auth.models import User
-from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,7 @@ def init_app(app: Flask) -> None:
 
 
 def signed_up(_: Flask, user: User, **__: Any) -> None:
-    """Log a new account; the flush gives it its id."""
-    db.session.flush()
+    """Log a new account, or one that nobody had confirmed and that begins anew."""
     logger.info("User %s signed up", user.id)
 
 
@@ -40,7 +39,9 @@ def signed_up_again(_: Flask, user: User, **__: Any) -> None:
 
 
 def confirmed(_: Flask, user: User, **__: Any) -> None:
-    """Log a confirmed address."""
+    """Log a confirmed address; answer 409 if the password behind it is not that of its mail."""
+    if services.was_begun_anew(user):
+        abort(409, "Somebody signed up with this address just now. Open the link of the last mail.")
     logger.info("User %s confirmed the address", user.id)
 
 
@@ -52,6 +53,21 @@ def signed_in(_: Flask, user: User, **__: Any) -> None:
 def failed_to_sign_in(_: Flask, user: User, **__: Any) -> None:
     """Log a wrong password."""
     logger.warning("Wrong password for user %s", user.id)
+
+
+def unknown_address() -> None:
+    """Log a sign-in with an address that has no account; many of them are somebody guessing."""
+    logger.warning("Sign-in with an unknown address")
+
+
+def not_confirmed(user: User) -> None:
+    """Log a right password for an account whose address is not confirmed."""
+    logger.warning("User %s could not sign in: the address is not confirmed", user.id)
+
+
+def deactivated(user: User) -> None:
+    """Log a right password for an account that was deactivated."""
+    logger.warning("User %s could not sign in: the account is deactivated", user.id)
 
 
 def signed_out(_: Flask, user: User, **__: Any) -> None:

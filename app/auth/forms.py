@@ -1,11 +1,17 @@
 """The forms of accounts: Flask-Security's, with our words on them."""
 
+from typing import Any
+
+from flask_security import ForgotPasswordForm as BaseForgotPasswordForm
 from flask_security import LoginForm as BaseLoginForm
 from flask_security import RegisterFormV2
+from flask_security import SendConfirmationForm as BaseSendConfirmationForm
+from flask_security.utils import get_message
 from wtforms import BooleanField, PasswordField, SelectField, StringField, SubmitField
-from wtforms.fields.choices import SelectChoice
+from wtforms.fields.choices import SelectChoice  # pyright: ignore[reportAttributeAccessIssue]
 from wtforms.validators import DataRequired, Length
 
+from app.auth import events, services
 from app.forms import Form, single_line
 
 THEMES = {"system": "As the device", "light": "Light", "dark": "Dark"}
@@ -16,12 +22,72 @@ class RegisterForm(RegisterFormV2):
 
     submit = SubmitField("Sign up")
 
+    def validate(self, **kwargs: Any) -> bool:
+        """Accept an address whose account nobody has confirmed: the account begins anew."""
+        valid = super().validate(**kwargs)
+        user: Any = self.existing_email_user
+        if user is None or user.confirmed_at is not None or self.password.errors:
+            return valid
+        if services.is_sent_twice(user, self.password.data or ""):
+            return valid
+        self.email.errors = []
+        return not self.errors
+
 
 class LoginForm(BaseLoginForm):
     """An address, a password, and whether this browser stays signed in."""
 
     remember = BooleanField("Stay signed in on this browser")
     submit = SubmitField("Sign in")
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Log why an address that is well-formed was not let in; the visitor is not told."""
+        if super().validate(**kwargs):
+            return True
+        user: Any = self.user
+        if user is None:
+            if self.ifield is not None:  # otherwise nobody was looked for
+                events.unknown_address()
+        elif self.user_authenticated and not user.is_active:
+            events.deactivated(user)
+        elif self.user_authenticated and self.requires_confirmation:
+            events.not_confirmed(user)
+        return False
+
+
+class TellsMalformed:
+    """Says what is wrong with an address that can be nobody's.
+
+    The library's views wipe all errors of the field, lest they tell who has an account. These tell
+    nothing, so they wait among the errors of the form until the page is made.
+    """
+
+    form_errors: Any
+    email: Any
+    user: Any
+    is_malformed = False
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Keep the errors of the field, unless it is that nobody has the address."""
+        valid: bool = super().validate(**kwargs)  # type: ignore[misc]
+        unknown = get_message("USER_DOES_NOT_EXIST")[0]
+        if self.user is None and self.email.errors and unknown not in self.email.errors:
+            self.is_malformed = True
+            self.form_errors.extend(self.email.errors)
+        return valid
+
+    def put_errors_back(self) -> None:
+        """Move what was kept to the field it is about."""
+        if self.is_malformed:
+            self.email.errors, self.form_errors[:] = [*self.form_errors], []
+
+
+class ForgotPasswordForm(TellsMalformed, BaseForgotPasswordForm):
+    """The address of somebody who has forgotten the password."""
+
+
+class SendConfirmationForm(TellsMalformed, BaseSendConfirmationForm):
+    """The address of somebody who has no link to confirm it."""
 
 
 class ProfileForm(Form):

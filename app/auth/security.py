@@ -1,11 +1,14 @@
 """Flask-Security: its settings, its routes, and where ours replaces its own."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 from flask import Flask, Response, after_this_request, render_template, request
-from flask_security import Security, SQLAlchemyUserDatastore
+from flask_security import Security
 from flask_wtf import FlaskForm
+from sqlalchemy.exc import IntegrityError
 
 from app.auth import forms, passwords, services
 from app.auth.models import Role, User
@@ -119,21 +122,44 @@ def init_app(app: Flask) -> None:
     )
     security = Security(
         app,
-        SQLAlchemyUserDatastore(db, User, Role),
+        services.Accounts(db, User, Role),
         mail_util_cls=services.BackgroundMail,
         password_util_cls=passwords.PasswordRules,
         register_form=forms.RegisterForm,
         login_form=forms.LoginForm,
+        forgot_password_form=forms.ForgotPasswordForm,
+        send_confirmation_form=forms.SendConfirmationForm,
         render_template=render,
     )
     security.want_json(lambda _: False)
     # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
     # Nothing here uses its permissions; roles are asked of `current_user`.
     app.before_request_funcs[None].remove(security.principal._on_before_request)
+    app.view_functions["security.register"] = again_after_a_race(
+        app.view_functions["security.register"]
+    )
     for endpoint, (who, limits) in ROUTES.items():
         if limits:
             limit_rate(app, endpoint, limits)
         access.state(app.view_functions[endpoint], who)
+
+
+def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let `view` answer once more when another request stored the same address meanwhile.
+
+    Its check and its insert are two steps. The second time it finds the address, and answers as it
+    does for every known one.
+    """
+
+    @wraps(view)
+    def answer(**arguments: Any) -> Any:
+        try:
+            return view(**arguments)
+        except IntegrityError:
+            db.session.rollback()
+            return view(**arguments)
+
+    return answer
 
 
 def render(template: str, **context: Any) -> str:
@@ -141,6 +167,9 @@ def render(template: str, **context: Any) -> str:
     forms_shown = [value for value in context.values() if isinstance(value, FlaskForm)]
     if request.method == "POST" and any(form.errors for form in forms_shown):
         after_this_request(unprocessable)
+    for form in forms_shown:
+        if isinstance(form, forms.TellsMalformed):
+            form.put_errors_back()
     return render_template(template, **context)
 
 

@@ -1,12 +1,18 @@
 """The rules of accounts: which addresses are accepted, and when one is forgotten."""
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from flask import Response, after_this_request, has_request_context
-from flask_security import MailUtil
-from sqlalchemy import delete, select
+from flask_security import (
+    EmailValidateException,
+    MailUtil,
+    SQLAlchemyUserDatastore,
+    verify_password,
+)
+from sqlalchemy import ColumnElement, delete, select, update
 
 from app.auth.models import User
 from app.extensions import db
@@ -15,8 +21,58 @@ from app.models import utcnow
 from app.tasks import send_email
 
 UNCONFIRMED_FOR = timedelta(days=30)
-BATCH = 500  # users deleted by one statement
+SENT_TWICE_WITHIN = timedelta(minutes=1)
+NOT_PLAIN = (
+    "Before the @ only plain letters, digits and signs are possible: a to z, without accents. "
+    "Use another address."
+)
 LINKS = ("confirmation_link", "recovery_link", "reset_link")
+
+
+class Accounts(SQLAlchemyUserDatastore):
+    """Users, among whom an account that nobody has confirmed is nobody's yet."""
+
+    def create_user(self, **kwargs: Any) -> User:
+        """Return a new user, or the unconfirmed one of that address, begun anew.
+
+        Whoever signs up last before the confirmation sets the password, and the links of earlier
+        mails are void: nobody can choose a password beforehand for the owner of the address. The
+        condition is part of the statement, for the address may be confirmed at this very moment.
+
+        Raises IntegrityError if the address has an account, before anything is told to the visitor.
+        """
+        begin_anew = (
+            update(User)
+            .where(User.email == kwargs["email"], User.confirmed_at.is_(None))
+            .values(password=kwargs["password"], fs_uniquifier=uuid.uuid4().hex)
+            .values(created_at=utcnow())
+            .returning(User)
+            .execution_options(populate_existing=True)
+        )
+        user: Any = db.session.scalar(begin_anew)
+        if user is None:
+            user = super().create_user(**kwargs)
+            db.session.flush()
+        return user
+
+
+def is_sent_twice(user: User, password: str) -> bool:
+    """Tell whether this is the sign-up of a moment ago, sent again by a double click.
+
+    Later ones are not compared: the time it takes would tell that there is such an account.
+    """
+    just_now = user.created_at > utcnow() - SENT_TWICE_WITHIN
+    return just_now and user.password is not None and verify_password(password, user.password)
+
+
+def was_begun_anew(user: User) -> bool:
+    """Tell whether another request began the account anew since this one read it.
+
+    From here to the commit nobody can: the flush took the lock of the row.
+    """
+    known = user.fs_uniquifier
+    db.session.flush()
+    return db.session.scalar(select(User.fs_uniquifier).where(User.id == user.id)) != known
 
 
 class BackgroundMail(MailUtil):
@@ -24,11 +80,20 @@ class BackgroundMail(MailUtil):
 
     def normalize(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().normalize(email).lower()
+        return self._explained(super().normalize, email)
 
     def validate(self, email: str) -> str:
         """Return `email` as it is stored; raises EmailValidateException when it is malformed."""
-        return super().validate(email).lower()
+        return self._explained(super().validate, email)
+
+    def _explained(self, check: Callable[[str], str], email: str) -> str:
+        try:
+            return check(email).lower()
+        except EmailValidateException:
+            local, at, domain = email.strip().partition("@")
+            if at and domain and local.isprintable() and not local.isascii():
+                raise EmailValidateException(NOT_PLAIN) from None
+            raise
 
     def send_mail(
         self,
@@ -62,20 +127,17 @@ def commit(response: Response) -> Response:
 
 def forget_unconfirmed() -> int:
     """Delete the accounts nobody confirmed within 30 days, and return how many there were."""
-    stale = select(User.id).where(
-        User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR
-    )
-    return remove(db.session.scalars(stale).all())
+    old = User.created_at < utcnow() - UNCONFIRMED_FOR
+    return remove(User.confirmed_at.is_(None) & old)
 
 
-def remove(user_ids: Sequence[int]) -> int:
-    """Delete users with all that is theirs, and return how many there were.
+def remove(condition: ColumnElement[bool]) -> int:
+    """Delete the users of whom `condition` is true, with all that is theirs; return how many.
 
-    Foreign keys take their rows along. Their jobs, which are mails to them for the most part, know
-    them by `owner` only.
+    The condition is part of the statement, for it may become false at this very moment. Foreign
+    keys take their rows along. Jobs, which are mails for the most part, know them by `owner` only.
     """
-    for start in range(0, len(user_ids), BATCH):
-        some = user_ids[start : start + BATCH]
-        db.session.execute(delete(Job).where(Job.owner.in_([str(number) for number in some])))
-        db.session.execute(delete(User).where(User.id.in_(some)))
-    return len(user_ids)
+    removed = db.session.scalars(delete(User).where(condition).returning(User.id)).all()
+    for user_id in removed:
+        db.session.execute(delete(Job).where(Job.owner == str(user_id)))
+    return len(removed)

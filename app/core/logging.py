@@ -27,14 +27,19 @@ FILE_COUNT = 5
 # Names that give a secret away, and what may stand between such a name and its value: in a query, a
 # header, JSON, the repr of a dict or of the pairs of a form. All patterns here take linear time,
 # whatever a visitor sends: they look at a bounded part of a name, or give nothing back.
-TELLING = (
-    r"(?:passw(?:or)?d|passwd|secret|token|api[_-]?key|salt|authorization|cookie|session"
-    r"|recovery[_-]?code)"
-)
+PHRASE = r"(?:passw(?:or)?d|passwd|passphrase|secret)"
+TELLING = rf"(?:{PHRASE}|token|api[_-]?key|salt|authorization|cookie|session|recovery[_-]?code)"
 QUOTED = r"""(?:\\*[bru]{0,2}\\*(?:"(?:\\.|[^"\\])*+(?:"|\Z)|'(?:\\.|[^'\\])*+(?:'|\Z)))"""
+LISTED = rf"(?: [\[(] (?: [\s,]*+ {QUOTED} )++ )"
+# A parameter of a query ends at the next `&`. Elsewhere a passphrase has spaces and may have `&`,
+# so without quotes nothing says where it ends, and the rest of the line goes with it.
 NAMED_SECRET = re.compile(
-    rf"""(?isx) ( {TELLING} [\w-]{{0,60}}+ \\* (?: ["']? \s*+ [=:] | ["'] \s*+ , ) \s*+ )
-         ( [\[(] (?: [\s,]*+ {QUOTED} )++ | {QUOTED} | (?:bearer|basic)\s++\S++ | [^\s&]++ )"""
+    rf"""(?isx)
+    (?P<parameter> [?&] [\w.%-]{{0,60}}? {TELLING} [\w-]{{0,60}}+ = ) (?: {QUOTED} | [^\s&]++ )
+    | (?P<phrase> {PHRASE} [\w-]{{0,60}}+ \s*+ [=:] \s*+ )
+        (?: {LISTED} | {QUOTED} (?: (?=[\w&]) [^\r\n]++ )?+ | [^\r\n]++ )
+    | (?P<other> {TELLING} [\w-]{{0,60}}+ \\* (?: ["']? \s*+ [=:] | ["'] \s*+ , ) \s*+ )
+        (?: {LISTED} | {QUOTED} | (?:bearer|basic)\s++\S++ | [^\s&]++ )"""
 )
 HEADER = re.compile(r"(?i)((?:cookie|authorization)[ \t]*+:)[^\r\n]++")
 CREDENTIALS = re.compile(r"(://[^\s/:@]*+:)[^\s/]+@")
@@ -64,7 +69,7 @@ class Redactor:
         if self._known:
             text = self._known.sub("[redacted]", text)
         text = HEADER.sub(r"\1 [redacted]", text)
-        text = NAMED_SECRET.sub(r"\1[redacted]", text)
+        text = NAMED_SECRET.sub(r"\g<parameter>\g<phrase>\g<other>[redacted]", text)
         text = CREDENTIALS.sub(r"\1[redacted]@", text)
         text = BEARER.sub(r"\1 [redacted]", text)
         text = SIGNED.sub("[redacted]", text)

@@ -1,6 +1,9 @@
 """Response headers, the Content-Security-Policy with its nonce, and proxies in front."""
 
+import hashlib
 import secrets
+from functools import cache
+from pathlib import Path
 
 from flask import Flask, Response, current_app, g, request, session
 from flask_limiter import Limiter
@@ -49,8 +52,24 @@ def csp_nonce() -> str:
 
 
 def asset(name: str) -> str:
-    """Return the address of a file under `static/`; needs no valid host, unlike `url_for`."""
-    return f"{request.script_root}{current_app.static_url_path}/{name}"
+    """Return the address of a file under `static/`; needs no valid host, unlike `url_for`.
+
+    It changes with the content of the file: browsers keep files for a day without asking again.
+    """
+    version = version_of(current_app.static_folder, name)
+    return f"{request.script_root}{current_app.static_url_path}/{name}?v={version}"
+
+
+@cache
+def version_of(folder: str | None, name: str) -> str:
+    """Return a digest of a file in `folder`, read once in a process; a deployment starts new ones.
+
+    A file that is not there has the version "none": a page is no place to fail for a picture.
+    """
+    try:
+        return hashlib.sha256(Path(folder or "", name).read_bytes()).hexdigest()[:12]
+    except OSError:
+        return "none"
 
 
 def add_security_headers(response: Response) -> Response:
