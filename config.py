@@ -127,6 +127,7 @@ class Config(BaseSettings):
         "app.auth.tasks.forget_unconfirmed": {"hour": "3", "minute": "17"},
         "app.auth.tasks.forget_sessions": {"hour": "3", "minute": "22"},
         "app.auth.tasks.delete_accounts": {"minute": "43"},
+        "app.auth.tasks.forget_exports": {"minute": "47"},
         "app.auth.tasks.forget_history": {"hour": "3", "minute": "27"},
         "app.jobs.housekeeping.purge": {"hour": "3", "minute": "37"},
         "app.jobs.housekeeping.report_dead": {"hour": "6", "minute": "7"},

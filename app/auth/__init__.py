@@ -10,6 +10,8 @@ def init_app(app: Flask) -> None:
         cli,
         deletion,
         events,
+        export_views,
+        exports,
         history,
         lockout,
         security,
@@ -27,9 +29,11 @@ def init_app(app: Flask) -> None:
     history.init_app(app)
     lockout.init_app(app)
     deletion.init_app(app)
+    exports.init_app(app)
     app.cli.add_command(cli.auth)
     menu.add(app, menu.Entry("Sign in", "security.login", "visitors"))
     menu.add(app, menu.Entry("Sign up", "security.register", "visitors"))
     limit_rate(app, "auth.delete_account", "10 per minute")
+    limit_rate(app, "auth.exports", "5 per hour")
     menu.add(app, menu.Entry("Your account", "auth.profile", "members"))
     menu.add(app, menu.Entry("Sign out", "security.logout", "members", "post"))
