@@ -113,7 +113,7 @@ def test_signing_in_within_a_week_offers_to_keep_the_account(
     with app.app_context():
         user_of(EMAIL).created_at = utcnow() - timedelta(days=30)
         db.session.commit()
-        app.extensions["celery"].tasks["app.auth.tasks.delete_accounts"]()
+        app.extensions["celery"].tasks["app.auth.tasks.clean_up"]()
         assert user_of(EMAIL).deletion_asked_at is None
 
 
@@ -123,7 +123,7 @@ def test_after_a_week_nothing_is_left(app: Flask, member: FlaskClient) -> None:
     app.test_cli_runner().invoke(args=["auth", "grant", EMAIL, "admin"])
     sign_in(member, EMAIL)
     post(member, "/users/delete", password=PASSWORD)
-    run = app.extensions["celery"].tasks["app.auth.tasks.delete_accounts"]
+    run = app.extensions["celery"].tasks["app.auth.tasks.clean_up"]
     with app.app_context():
         run()
         ada = user_of(EMAIL)

@@ -88,7 +88,7 @@ def test_export_is_over_after_a_day_and_is_deleted(app: Flask) -> None:
     post(ada, "/users/export")
     path = packed(app)
     with app.app_context():
-        app.extensions["celery"].tasks["app.auth.tasks.forget_exports"]()
+        app.extensions["celery"].tasks["app.auth.tasks.clean_up"]()
         assert len(db.session.scalars(select(Export)).all()) == 1
     assert ada.get(path).status_code == 200
 

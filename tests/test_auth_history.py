@@ -117,7 +117,7 @@ def test_old_lines_are_deleted(app: Flask, user: str) -> None:
         event.created_at = utcnow().replace(year=2020)
         db.session.add(event)
         db.session.commit()
-        app.extensions["celery"].tasks["app.auth.tasks.forget_history"]()
+        app.extensions["celery"].tasks["app.auth.tasks.clean_up"]()
     assert kinds(app) == ["signed_in"]
 
 

@@ -183,7 +183,7 @@ def test_unused_sessions_end_and_are_deleted(app: Flask, user: str) -> None:
     assert not is_in(client)
     fresh = browser(app)
     with app.app_context():
-        app.extensions["celery"].tasks["app.auth.tasks.forget_sessions"]()
+        app.extensions["celery"].tasks["app.auth.tasks.clean_up"]()
     assert len(sessions(app)) == 1
     assert is_in(fresh)
 

@@ -8,7 +8,7 @@ import flask_security
 from flask import Flask, flash, url_for
 from markupsafe import Markup
 
-from app.auth import history, notices, services, sessions
+from app.auth import history, mails, services, sessions
 from app.auth.models import User
 from app.models import utcnow
 
@@ -37,7 +37,7 @@ def begin(user: User) -> str:
     user.deletion_asked_at = utcnow()
     day = last_day(user) or ""
     history.record(user, "deletion_begun")
-    notices.tell(
+    mails.tell(
         user, "auth/mail/deletion_begun", day=day, link=url_for("security.login", _external=True)
     )
     sessions.end_all(user)

@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from sqlalchemy import ForeignKey, LargeBinary, Uuid, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.auth import history, notices, sessions
+from app.auth import history, mails, sessions
 from app.auth.models import User
 from app.extensions import db
 from app.jobs.models import Job
@@ -106,7 +106,7 @@ def make(export_id: uuid.UUID, link: str) -> None:
         return
     export.content = packed(user)
     export.ready_at = utcnow()
-    notices.tell(user, "auth/mail/export_ready", link=link, until=f"{export.ends_at:%d %B, %H:%M}")
+    mails.tell(user, "auth/mail/export_ready", link=link, until=f"{export.ends_at:%d %B, %H:%M}")
 
 
 def packed(user: User) -> bytes:

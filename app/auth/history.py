@@ -19,7 +19,7 @@ from flask_security import signals
 from sqlalchemy import ForeignKey, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.auth import devices, notices
+from app.auth import devices, mails
 from app.auth.models import User
 from app.extensions import db
 from app.models import Base, UTCDateTime, utcnow
@@ -119,7 +119,7 @@ def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: A
     )
     known = before.where(SecurityEvent.device_key == key)
     if db.session.scalar(before.limit(1)) and not db.session.scalar(known.limit(1)):
-        notices.tell(user, "auth/mail/new_device")
+        mails.tell(user, "auth/mail/new_device")
     record(user, SIGNED_IN, key)
 
     def remember(response: Response) -> Response:

@@ -8,7 +8,7 @@ import flask_security
 from flask import Flask, after_this_request, has_request_context
 from sqlalchemy import case, update
 
-from app.auth import history, notices, services
+from app.auth import history, mails, services
 from app.auth.models import User
 from app.extensions import db
 from app.models import utcnow
@@ -71,7 +71,7 @@ def count_failure(user: User, now: datetime | None = None) -> None:
     history.record(user, "locked")
     logger.warning("User %s is locked for %d s", user.id, wait.total_seconds())
     if counted == TRIES and user.confirmed_at:
-        notices.tell(user, "auth/mail/locked", tries=TRIES)
+        mails.tell(user, "auth/mail/locked", tries=TRIES)
 
 
 def unlock(user: User) -> None:
