@@ -10,7 +10,7 @@ from app.extensions import db
 from app.jobs.models import Job
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
-from tests.support import Inbox, post, text_of
+from tests.support import Inbox, link_in, post, text_of
 
 EMAIL = "ada@example.com"
 
@@ -137,3 +137,15 @@ def test_mail_says_when_from_where_and_what_to_do(live_app: Flask, inbox: Inbox)
     assert mail["Subject"] == "New device signed in"
     assert "at the address 127.0.0.1" in text_of(mail)
     assert "If not, somebody knows your password" in text_of(mail)
+
+
+def test_mails_about_a_new_password_say_when_and_from_where(live_app: Flask, inbox: Inbox) -> None:
+    add_user(live_app, EMAIL)
+    client = live_app.test_client()
+    post(client, "/users/reset", email=EMAIL)
+    asked = inbox.wait_for(EMAIL)
+    new = "another pot entirely"
+    post(client, link_in(asked), password=new, password_confirm=new)
+    for mail in (asked, inbox.wait_for(EMAIL, 2)):
+        assert "When: " in text_of(mail)
+        assert "at the address 127.0.0.1" in text_of(mail)

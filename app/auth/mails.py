@@ -10,12 +10,18 @@ from app.models import utcnow
 from app.tasks import send_email
 
 
+def circumstances() -> dict[str, str | None]:
+    """Return when this is, and from where if there is a visitor, in words for a mail."""
+    visited = has_request_context()
+    return {
+        "when": f"{utcnow():%d %B %Y, %H:%M} UTC",
+        "device": devices.describe(request.user_agent.string) if visited else None,
+        "address": request.remote_addr if visited else None,
+    }
+
+
 def tell(user: User, template: str, **context: Any) -> None:
     """Add a mail to the transaction of what it tells of; it names the moment and the place."""
-    circumstances = {"when": f"{utcnow():%d %B %Y, %H:%M} UTC", "device": None, "address": None}
-    if has_request_context():
-        circumstances["device"] = devices.describe(request.user_agent.string)
-        circumstances["address"] = request.remote_addr
     send_email.apply_async_on_commit(
-        (user.email, template, {**circumstances, **context}), owner=user.id
+        (user.email, template, {**circumstances(), **context}), owner=user.id
     )

@@ -14,6 +14,7 @@ from flask_security import (
 )
 from sqlalchemy import ColumnElement, delete, select, update
 
+from app.auth import mails
 from app.auth.models import User
 from app.extensions import db
 from app.jobs.models import Job
@@ -110,11 +111,12 @@ class BackgroundMail(MailUtil):
         Some of the library's views change nothing and so commit nothing: the commit is asked for.
         """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
+        context = {**mails.circumstances(), **links}
         user = kwargs.get("user")
         if user is not None and user.id is None:
             db.session.flush()  # which gives a new user the id that the mail is kept under
         owner = None if user is None else user.id
-        send_email.apply_async_on_commit((str(recipient), template, links), owner=owner)
+        send_email.apply_async_on_commit((str(recipient), template, context), owner=owner)
         if has_request_context():
             after_this_request(commit)
 
