@@ -125,7 +125,7 @@ class Config(BaseSettings):
     # Durable tasks that start by themselves, and when: the fields of a crontab line, in UTC.
     SCHEDULE: ClassVar[dict[str, dict[str, str]]] = {
         "app.auth.tasks.forget_unconfirmed": {"hour": "3", "minute": "17"},
-        "app.auth.tasks.forget_old_addresses": {"hour": "3", "minute": "27"},
+        "app.auth.tasks.clean_up": {"minute": "43"},
         "app.jobs.housekeeping.purge": {"hour": "3", "minute": "37"},
         "app.jobs.housekeeping.report_dead": {"hour": "6", "minute": "7"},
     }

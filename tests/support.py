@@ -237,6 +237,14 @@ class Inbox:
         wait_until(lambda: len(self.to(address)) >= count, f"{count} mails for {address}")
         return self.to(address)[-1]
 
+    def wait_for_subject(self, address: str, subject: str) -> EmailMessage:
+        """Return the newest mail for `address` with `subject` once there is one."""
+
+        def found() -> list[EmailMessage]:
+            return [mail for mail in self.to(address) if mail["Subject"] == subject]
+
+        return wait_until(found, f"the mail {subject!r} for {address}")[-1]
+
     def clear(self) -> None:
         """Forget everything."""
         self._messages.clear()

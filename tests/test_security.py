@@ -161,7 +161,11 @@ def test_elsewhere_http_is_fine(config_type: str) -> None:
 
 def test_cookies_are_kept_from_scripts_and_other_sites(member: FlaskClient) -> None:
     cookies = sign_in(member.application.test_client()).headers.getlist("Set-Cookie")
-    assert {cookie.partition("=")[0] for cookie in cookies} == {"session", "remember_token"}
+    assert {cookie.partition("=")[0] for cookie in cookies} == {
+        "session",
+        "remember_token",
+        "device",
+    }
     for cookie in cookies:
         assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; ")), cookie
 

@@ -16,9 +16,8 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import events
+from app.auth import events, history, mails
 from app.auth.models import AddressChange, Passkey, User
-from app.auth.notices import tell
 from app.auth.settings import MESSAGES
 from app.extensions import db
 from app.models import utcnow
@@ -47,8 +46,8 @@ def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
     if here:
         stay_signed_in(user)
     link = url_for("auth.undo_address", token=links().dumps(change.id), _external=True)
-    tell(old_email, "auth/mail/address_left", undo_link=link)
-    tell(user.email, "auth/mail/address_new")
+    mails.tell(user, "auth/mail/address_left", to=old_email, undo_link=link)
+    mails.tell(user, "auth/mail/address_new")
     events.address_changed(user)
 
 
@@ -107,8 +106,9 @@ def undo(change: AddressChange) -> User | None:
         .where(AddressChange.user_id == user.id, AddressChange.id >= change.id)
         .values(undone_at=utcnow())
     )
-    tell(user.email, "auth/mail/address_back")
-    tell(lost, "auth/mail/address_back")
+    mails.tell(user, "auth/mail/address_back")
+    mails.tell(user, "auth/mail/address_back", to=lost)
+    history.record(user, "email_changed")
     return user
 
 

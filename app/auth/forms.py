@@ -21,11 +21,22 @@ from flask_security.forms import (
     unique_user_email,
 )
 from flask_security.utils import get_message
-from wtforms import BooleanField, EmailField, PasswordField, RadioField, StringField, SubmitField
+from wtforms import (
+    BooleanField,
+    EmailField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+    SubmitField,
+)
+from wtforms.fields.choices import SelectChoice  # pyright: ignore[reportAttributeAccessIssue]
 from wtforms.validators import DataRequired, Length
 
 from app.auth import events, services
-from app.forms import Form
+from app.forms import Form, single_line
+
+THEMES = {"system": "As the device", "light": "Light", "dark": "Dark"}
 
 
 class RegisterForm(RegisterFormV2):
@@ -160,3 +171,24 @@ class NoRescueForm(TwoFactorRescueForm):
     """Nothing to choose from: the library makes this form beside each for a code."""
 
     help_setup = RadioField(choices=[])
+
+
+class ProfileForm(Form):
+    """What people may say about themselves, and how the pages look to them."""
+
+    display_name = StringField(
+        "Your name",
+        [Length(max=80, message="Use at most 80 characters."), single_line],
+        render_kw={"autocomplete": "name"},
+    )
+    theme = SelectField("Colours", choices=[SelectChoice(*theme) for theme in THEMES.items()])
+
+
+class DeleteForm(Form):
+    """The password, asked again before something that matters."""
+
+    password = PasswordField(
+        "Your password",
+        [DataRequired("Write your password.")],
+        render_kw={"autocomplete": "current-password"},
+    )

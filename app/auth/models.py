@@ -5,6 +5,7 @@
 
 from datetime import datetime
 
+from flask import has_request_context, request
 from flask_security import RoleMixin, UserMixin, WebAuthnMixin
 from sqlalchemy import (
     JSON,
@@ -18,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.extensions import db
 from app.models import Base, Timestamps, UTCDateTime, utcnow
 
 roles_users = Table(
@@ -55,6 +57,13 @@ class User(Base, Timestamps, UserMixin):
     tf_primary_method: Mapped[str | None] = mapped_column(String(64))
     tf_totp_secret: Mapped[str | None] = mapped_column(String(255))
     totp_counter: Mapped[int | None] = mapped_column(BigInteger)
+    display_name: Mapped[str | None] = mapped_column(String(80))
+    theme: Mapped[str] = mapped_column(String(10), default="system")
+    # When this user asked for the account to be deleted; see deletion.py.
+    deletion_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Wrong passwords since the last sign-in, and until when none is accepted; see lockout.py.
+    failed_sign_ins: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # What a passkey calls the user; it says nothing about who that is.
     fs_webauthn_user_handle: Mapped[str | None] = mapped_column(String(64), unique=True)
     webauthn: Mapped[list["Passkey"]] = relationship(
@@ -66,6 +75,22 @@ class User(Base, Timestamps, UserMixin):
     def has_two_factors(self) -> bool:
         """Whether a code of an app is asked for after the password."""
         return bool(self.tf_primary_method and self.tf_totp_secret)
+
+    def is_locked(self, form_error: list[str] | None = None) -> bool:
+        """Tell whether no sign-in is accepted now, not even with the right password.
+
+        The library asks this when the password was right; its own generic answer then replaces
+        what is put into `form_error`. A link to a new password is mailed all the same, so that
+        nobody can shut a person out by guessing.
+        """
+        if has_request_context() and request.endpoint == "security.forgot_password":
+            return False
+        # Read anew: others may have guessed while this password was compared.
+        db.session.refresh(self, ["locked_until"])
+        locked = self.locked_until is not None and self.locked_until > utcnow()
+        if locked and form_error is not None:
+            form_error.append("No sign-in is accepted now.")
+        return locked
 
 
 class RecoveryCode(Base):

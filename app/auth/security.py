@@ -9,7 +9,7 @@ from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import forms, passkeys, services, two_factors
+from app.auth import forms, passkeys, passwords, services, two_factors
 from app.auth.fresh import fresh
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
@@ -76,7 +76,7 @@ def init_app(app: Flask) -> None:
         app,
         services.Accounts(db, User, Role, Passkey),
         mail_util_cls=services.BackgroundMail,
-        password_util_cls=services.PasswordRules,
+        password_util_cls=passwords.PasswordRules,
         totp_cls=two_factors.Totp,
         mf_recovery_codes_util_cls=two_factors.RecoveryCodes,
         webauthn_util_cls=passkeys.WebauthnUtil,

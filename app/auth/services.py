@@ -1,4 +1,4 @@
-"""The rules of accounts: which addresses and passwords are accepted, and when one is forgotten."""
+"""The rules of accounts: which addresses are accepted, and when one is forgotten."""
 
 import uuid
 from collections.abc import Callable
@@ -9,18 +9,18 @@ from flask import Response, after_this_request, has_request_context
 from flask_security import (
     EmailValidateException,
     MailUtil,
-    PasswordUtil,
     SQLAlchemyUserDatastore,
     verify_password,
 )
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
+from app.auth import mails
 from app.auth.models import User
 from app.extensions import db
+from app.jobs.models import Job
 from app.models import utcnow
 from app.tasks import send_email
 
-PASSWORD_LENGTH_MAX = 128  # characters; hashing a longer one would only cost time
 UNCONFIRMED_FOR = timedelta(days=30)
 SENT_TWICE_WITHIN = timedelta(minutes=1)
 NOT_PLAIN = (
@@ -111,7 +111,12 @@ class BackgroundMail(MailUtil):
         Some of the library's views change nothing and so commit nothing: the commit is asked for.
         """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
-        send_email.delay_on_commit(str(recipient), template, links)
+        context = {**mails.circumstances(), **links}
+        user = kwargs.get("user")
+        if user is not None and user.id is None:
+            db.session.flush()  # which gives a new user the id that the mail is kept under
+        owner = None if user is None else user.id
+        send_email.apply_async_on_commit((str(recipient), template, context), owner=owner)
         if has_request_context():
             after_this_request(commit)
 
@@ -122,23 +127,19 @@ def commit(response: Response) -> Response:
     return response
 
 
-class PasswordRules(PasswordUtil):
-    """At least 8 characters (the library's own rule), at most 128, and nothing else."""
-
-    def validate(
-        self, password: str, is_register: bool, **kwargs: Any
-    ) -> tuple[list[str] | None, str]:
-        """Return what is wrong, and the password as it is stored."""
-        if len(password) > PASSWORD_LENGTH_MAX:
-            return [f"Use at most {PASSWORD_LENGTH_MAX} characters."], password
-        return super().validate(password, is_register, **kwargs)
-
-
 def forget_unconfirmed() -> int:
     """Delete the accounts nobody confirmed within 30 days, and return how many there were."""
-    stale = (
-        delete(User)
-        .where(User.confirmed_at.is_(None), User.created_at < utcnow() - UNCONFIRMED_FOR)
-        .returning(User.id)
-    )
-    return len(db.session.scalars(stale).all())
+    old = User.created_at < utcnow() - UNCONFIRMED_FOR
+    return remove(User.confirmed_at.is_(None) & old)
+
+
+def remove(condition: ColumnElement[bool]) -> int:
+    """Delete the users of whom `condition` is true, with all that is theirs; return how many.
+
+    The condition is part of the statement, for it may become false at this very moment. Foreign
+    keys take their rows along. Jobs, which are mails for the most part, know them by `owner` only.
+    """
+    removed = db.session.scalars(delete(User).where(condition).returning(User.id)).all()
+    for user_id in removed:
+        db.session.execute(delete(Job).where(Job.owner == str(user_id)))
+    return len(removed)

@@ -1,10 +1,11 @@
 """What happens to accounts by itself."""
 
 import logging
+import uuid
 
 from celery import shared_task
 
-from app.auth import addresses, services
+from app.auth import addresses, deletion, exports, history, services, sessions
 from app.jobs.task import DurableTask
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,22 @@ def forget_unconfirmed() -> None:
 
 
 @shared_task(base=DurableTask)
-def forget_old_addresses() -> None:
-    """Delete the old addresses nobody can take back; the schedule starts this every night."""
-    count = addresses.forget_old()
-    logger.info("Deleted %d old addresses", count)
+def make_export(export_id: str, link: str) -> None:
+    """Pack what is kept about a user, and mail the link to it."""
+    exports.make(uuid.UUID(export_id), link)
+
+
+@shared_task(base=DurableTask)
+def clean_up() -> None:
+    """Delete accounts whose owners asked for it, and what is too old to be kept.
+
+    The schedule starts this every hour.
+    """
+    for what, count in (
+        ("accounts, as their owners asked", deletion.delete_due()),
+        ("old addresses", addresses.forget_old()),
+        ("exports", exports.forget_old()),
+        ("sessions", sessions.forget_old()),
+        ("lines of security logs", history.forget_old()),
+    ):
+        logger.info("Deleted %d %s", count, what)

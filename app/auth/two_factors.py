@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from typing import Any
 
 import segno
 from flask import Flask, current_app
@@ -11,8 +12,8 @@ from passlib.exc import UsedTokenError
 from passlib.totp import TotpMatch
 from sqlalchemy import delete, func, or_, select, update
 
+from app.auth import history, mails
 from app.auth.models import RecoveryCode, User
-from app.auth.notices import tell
 from app.extensions import db
 
 METHOD = "authenticator"
@@ -69,7 +70,7 @@ class RecoveryCodes(MfRecoveryCodesUtil):
         db.session.add_all(RecoveryCode(user_id=user.id, digest=digest(code)) for code in codes)
         return codes
 
-    def check_recovery_code(self, user: UserMixin, code: str) -> bool:
+    def check_recovery_code(self, user: Any, code: str) -> bool:
         """Use `code` up, and tell whether it was there: of two requests, one finds it."""
         found = db.session.scalar(
             delete(RecoveryCode)
@@ -78,7 +79,7 @@ class RecoveryCodes(MfRecoveryCodesUtil):
         )
         if found is None:
             return False
-        tell(user.email, "auth/mail/recovery_code_used", left=codes_left(user))
+        mails.tell(user, "auth/mail/recovery_code_used", left=codes_left(user))
         return True
 
     def delete_recovery_code(self, user: UserMixin, code: str) -> bool:
@@ -116,7 +117,8 @@ def turn_on(user: User, secret: str) -> list[str]:
     """Ask `user` for a code at each sign-in from now on; return the recovery codes."""
     user.tf_primary_method = METHOD
     user.tf_totp_secret = secret
-    tell(user.email, "auth/mail/two_factors_on")
+    mails.tell(user, "auth/mail/two_factors_on")
+    history.record(user, "two_factors_changed")
     return new_codes(user)
 
 
@@ -125,7 +127,8 @@ def turn_off(user: User) -> None:
     user.tf_primary_method = None
     user.tf_totp_secret = None
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
-    tell(user.email, "auth/mail/two_factors_off")
+    mails.tell(user, "auth/mail/two_factors_off")
+    history.record(user, "two_factors_off")
 
 
 def new_codes(user: User) -> list[str]:

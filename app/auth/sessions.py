@@ -1,0 +1,157 @@
+"""Sessions: each sign-in is a row, which its cookie names; without the row the cookie is nothing.
+
+The library's cookie names the user. Here it names the row, so that one session can end and the
+others go on. The row keeps the user's `fs_uniquifier`: a new value there still ends them all.
+"""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import flask_login
+import flask_security
+from flask import Flask, after_this_request, current_app, g, request, session
+from flask_security.utils import set_request_attr
+from sqlalchemy import ForeignKey, String, Uuid, delete, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from app.auth import devices, services
+from app.auth.models import User
+from app.extensions import db
+from app.models import Base, UTCDateTime, utcnow
+
+logger = logging.getLogger(__name__)
+
+SEEN_EVERY = timedelta(minutes=1)  # how exactly `last_seen_at` is kept
+
+
+class BrowserSession(Base):
+    """A sign-in that has not ended: where, and when it was used last."""
+
+    __tablename__ = "browser_sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    uniquifier: Mapped[str] = mapped_column(String(64))
+    device: Mapped[str] = mapped_column(String(80))
+    address: Mapped[str | None] = mapped_column(String(45))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
+    last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
+
+
+def init_app(app: Flask) -> None:
+    """Let the cookies of `app` name rows."""
+    app.login_manager.user_loader(load)  # type: ignore[attr-defined]
+    flask_security.user_authenticated.connect(on_sign_in, app)
+    flask_login.user_logged_out.connect(on_sign_out, app)
+
+
+def load(key: str) -> User | None:
+    """Return the user whose session the cookie names, None when it has ended."""
+    try:
+        session_id = uuid.UUID(key)
+    except ValueError:
+        return None
+    own = (BrowserSession.user_id == User.id) & (BrowserSession.uniquifier == User.fs_uniquifier)
+    query = select(User, BrowserSession).join(BrowserSession, own)
+    found = db.session.execute(
+        query.where(
+            BrowserSession.id == session_id,
+            BrowserSession.last_seen_at > utcnow() - lifetime(),
+            User.active.is_(True),
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    user, row = found
+    g.browser_session_id = row.id
+    if utcnow() - row.last_seen_at > SEEN_EVERY:
+        _see(row.id)
+    # What the library's own loader notes: its checks of how fresh a sign-in is stand on it.
+    set_request_attr("fs_authn_via", "session")
+    set_request_attr("fs_paa", session.get("fs_paa", 0))
+    return user
+
+
+def _see(session_id: uuid.UUID) -> None:
+    """Note that the session is in use, apart from whatever the request does or fails to do."""
+    with Session(db.engine) as own:
+        row = update(BrowserSession).where(BrowserSession.id == session_id)
+        own.execute(row.values(last_seen_at=utcnow(), address=request.remote_addr))
+        own.commit()
+
+
+def lifetime() -> timedelta:
+    """Return how long a session lives without being used: as long as a browser remembers it."""
+    return current_app.config["REMEMBER_COOKIE_DURATION"]
+
+
+def on_sign_in(_: Flask, user: User, **__: Any) -> None:
+    """Begin a session under a new name, whatever name the browser came with."""
+    if "browser_session_id" in g:
+        _delete(g.browser_session_id)
+    row = BrowserSession(
+        id=uuid.uuid4(),
+        user_id=user.id,
+        uniquifier=user.fs_uniquifier,
+        device=devices.describe(request.user_agent.string),
+        address=request.remote_addr,
+    )
+    db.session.add(row)
+    session["_user_id"] = str(row.id)
+    g.browser_session_id = row.id
+    # A form that was made before the sign-in, perhaps by somebody else, must not work after it.
+    session.pop("csrf_token", None)
+    g.pop("csrf_token", None)
+    after_this_request(services.commit)
+
+
+def on_sign_out(_: Flask, **__: Any) -> None:
+    """End the session, so that a copy of its cookie is worth nothing."""
+    if "browser_session_id" in g:
+        _delete(g.pop("browser_session_id"))
+        after_this_request(services.commit)
+
+
+def _delete(session_id: uuid.UUID) -> None:
+    db.session.execute(delete(BrowserSession).where(BrowserSession.id == session_id))
+
+
+def current_id() -> uuid.UUID | None:
+    """Return which session this request belongs to."""
+    return g.get("browser_session_id")
+
+
+def of(user: User) -> Sequence[BrowserSession]:
+    """Return the sessions of `user` that have not ended, last used first."""
+    query = select(BrowserSession).where(
+        BrowserSession.user_id == user.id,
+        BrowserSession.uniquifier == user.fs_uniquifier,
+        BrowserSession.last_seen_at > utcnow() - lifetime(),
+    )
+    return db.session.scalars(query.order_by(BrowserSession.last_seen_at.desc())).all()
+
+
+def end(user: User, session_id: uuid.UUID) -> bool:
+    """End one session of `user`; tell whether there was such a one."""
+    own = (BrowserSession.id == session_id) & (BrowserSession.user_id == user.id)
+    ended = db.session.scalars(delete(BrowserSession).where(own).returning(BrowserSession.id)).all()
+    return bool(ended)
+
+
+def end_all(user: User) -> None:
+    """End every session of `user`; what else names the user by its identifier ends with them."""
+    db.session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+    user.fs_uniquifier = uuid.uuid4().hex
+    logger.info("All sessions of user %s ended", user.id)
+
+
+def forget_old() -> int:
+    """Delete sessions that nobody can use any more, and return how many there were."""
+    unused = BrowserSession.last_seen_at < utcnow() - lifetime()
+    stale = ~select(User.id).where(User.fs_uniquifier == BrowserSession.uniquifier).exists()
+    query = delete(BrowserSession).where(unused | stale).returning(BrowserSession.id)
+    query = query.execution_options(synchronize_session=False)
+    return len(db.session.scalars(query).all())

@@ -1,0 +1,124 @@
+"""Taking one's data away: what is in it, who gets it, and for how long."""
+
+import io
+import json
+import re
+import uuid
+import zipfile
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+
+from app.auth.exports import Export
+from app.extensions import db
+from app.jobs.models import Job
+from app.models import utcnow
+from tests.auth_support import add_user, sign_in, user_of
+from tests.support import Inbox, link_in, post, text_of
+
+EMAIL = "ada@example.com"
+
+
+def member(app: Flask, email: str = EMAIL) -> FlaskClient:
+    """Return a client that has signed in."""
+    add_user(app, email)
+    client = app.test_client()
+    sign_in(client, email)
+    return client
+
+
+def packed(app: Flask) -> str:
+    """Do what the worker does with the last order; return the path of the export."""
+    with app.app_context():
+        orders = select(Job).where(Job.task == "app.auth.tasks.make_export")
+        arguments = db.session.scalars(orders).all()[-1].arguments["args"]
+        app.extensions["celery"].tasks["app.auth.tasks.make_export"](*arguments)
+    return f"/users/export/{arguments[0]}"
+
+
+def test_owner_gets_everything_but_secrets(live_app: Flask, inbox: Inbox) -> None:
+    client = member(live_app)
+    with live_app.app_context():
+        secrets = [user_of(EMAIL).password, user_of(EMAIL).fs_uniquifier]
+    post(client, "/users/profile", display_name="Ädä", theme="dark")
+    assert post(client, "/users/export").location == "/users/export"
+    mail = inbox.wait_for(EMAIL)
+    assert mail["Subject"] == "Your data is ready"
+    assert "If it was not you" in text_of(mail)
+    answer = client.get(link_in(mail))
+    assert answer.mimetype == "application/zip"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    with zipfile.ZipFile(io.BytesIO(answer.data)) as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist()}
+    sections = ("account", "sessions", "security_log", "passkeys", "addresses", "jobs")
+    assert set(files) == {f"{name}.json" for name in sections}
+    account = json.loads(files["account.json"])
+    assert (account["email"], account["display_name"]) == (EMAIL, "Ädä")
+    assert json.loads(files["security_log.json"])[0]["kind"] == "signed_in"
+    for secret in secrets:
+        assert secret
+        assert f'"{secret}"' not in "".join(files.values()).replace(f'"email": "{EMAIL}"', "")
+
+
+def test_export_is_for_its_owner_only(app: Flask) -> None:
+    ada = member(app)
+    post(ada, "/users/export")
+    path = packed(app)
+    assert ada.get(path).status_code == 200
+    eve = member(app, "eve@example.com")
+    assert eve.get(path).status_code == 404
+    assert path not in eve.get("/users/export").text
+    assert app.test_client().get(path).location.startswith("/users/login")
+    assert ada.get(f"/users/export/{uuid.uuid4()}").status_code == 404
+    assert ada.get("/users/export/../etc/passwd").status_code == 404
+
+
+def test_export_is_over_after_a_day_and_is_deleted(app: Flask) -> None:
+    ada = member(app)
+    post(ada, "/users/export")
+    path = packed(app)
+    with app.app_context():
+        export = db.session.scalars(select(Export)).one()
+        export.ready_at = utcnow() - timedelta(hours=24, seconds=1)
+        db.session.commit()
+    assert ada.get(path).status_code == 404
+    assert path not in ada.get("/users/export").text
+    post(ada, "/users/export")
+    path = packed(app)
+    with app.app_context():
+        app.extensions["celery"].tasks["app.auth.tasks.clean_up"]()
+        assert len(db.session.scalars(select(Export)).all()) == 1
+    assert ada.get(path).status_code == 200
+
+
+def test_ordering_twice_makes_one(app: Flask) -> None:
+    ada = member(app)
+    for _ in range(2):
+        post(ada, "/users/export")
+    assert "is being packed" in ada.get("/users/export").text
+    path = packed(app)
+    assert packed(app) == path, "a job that runs twice changes nothing"
+    assert re.findall(r'href="(/users/export/[^"]+)"', ada.get("/users/export").text) == [path]
+    with app.app_context():
+        tasks = db.session.scalars(select(Job.task)).all()
+    assert sorted(tasks) == ["app.auth.tasks.make_export", "app.tasks.send_email"]
+
+
+def test_user_who_is_gone_gets_nothing(app: Flask) -> None:
+    post(member(app), "/users/export")
+    with app.app_context():
+        db.session.delete(user_of(EMAIL))
+        db.session.commit()
+    packed(app)
+    with app.app_context():
+        assert db.session.scalars(select(Export)).all() == []
+
+
+@pytest.mark.parametrize("path", ["/users/export"])
+def test_ordering_needs_a_token(app: Flask, path: str) -> None:
+    assert member(app).post(path).status_code == 400
+    with app.app_context():
+        assert db.session.scalars(select(Job)).all() == []
