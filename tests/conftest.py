@@ -31,7 +31,7 @@ NUMBERS = count(1)
 
 
 def create_database(server: str, name: str) -> str:
-    """Make a database on the PostgreSQL server at `server`, `name` and a number; return its address.
+    """Make a database, called `name` and a number, on the server at `server`; return its address.
 
     A fixture that is made again, for tests in another order, gets one that is new.
     """
