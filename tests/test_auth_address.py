@@ -1,5 +1,6 @@
 """Changing the address: the new one confirms, the old one can take it back."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -109,7 +110,8 @@ def test_a_taken_address_looks_like_a_free_one(app: Flask, client: FlaskClient, 
     pages = []
     for email in ("taken@example.com", "tuken@example.com"):
         answer = post(client, "/users/change-email", email=email)
-        pages.append((answer.status_code, answer.text.replace(email, "ADDRESS")))
+        text = re.sub(r'name="csrf_token"[^>]*', "", answer.text)  # it has the second in it
+        pages.append((answer.status_code, text.replace(email, "ADDRESS")))
         client.get("/")
     assert pages[0] == pages[1]
     assert queued(app) == 1

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -293,4 +294,5 @@ def kill_a_child(worker: Process) -> None:
     """Kill one of the processes that do a worker's jobs."""
     children = children_of(worker)
     if children:
-        os.kill(CHANCE.choice(children).pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may have been killed a moment ago
+            os.kill(CHANCE.choice(children).pid, signal.SIGKILL)
