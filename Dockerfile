@@ -47,5 +47,5 @@ EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import config, urllib.request as u; s = config.load(); u.build_opener(u.ProxyHandler({})).open(u.Request(f'http://127.0.0.1:{s.PORT}/healthz', headers={'Host': s.TRUSTED_HOSTS[0].lstrip('.')}), timeout=4)"]
 
-# The web line of Procfile; `exec` makes the server the process that gets the signal to stop.
-CMD ["sh", "-c", "python config.py && exec granian --interface wsgi --host ${HOST:-127.0.0.1} --port ${PORT:-5000} --workers ${WEB_CONCURRENCY:-2} --blocking-threads 4 --static-path-mount app/static application:application"]
+# The web line of Procfile.
+CMD ["python", "server.py"]
