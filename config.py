@@ -92,6 +92,7 @@ class Config(BaseSettings):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     LOG_FORMAT: Literal["text", "json"] = "text"
     LOG_FILE: LogFile | None = None
+    METRICS_TOKEN: Secret | None = Field(default=None, min_length=16)
 
     # With its debugger on, Flask shows a traceback; without it a visitor gets our own page.
     PROPAGATE_EXCEPTIONS: ClassVar[bool] = flask_debug()
@@ -164,6 +165,11 @@ class Config(BaseSettings):
     def RATELIMIT_STORAGE_URI(self) -> str:
         """Limits are counted in one place for all processes."""
         return self.REDIS_URL
+
+    @property
+    def METRICS_FOLDER(self) -> str | None:
+        """Where several processes count together: a variable of prometheus_client, not of ours."""
+        return os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 
     @property
     def CELERY(self) -> dict[str, Any]:

@@ -125,6 +125,17 @@ Index(
     sqlite_where=~is_open,
     postgresql_where=~is_open,
 )
+# Few, and kept for long: who counts them need not look at all the others.
+is_buried: ColumnElement[bool] = Job.state.in_(
+    [literal_column(f"'{state}'") for state in (DEAD, HELD)]
+)
+Index(
+    "ix_jobs_buried",
+    Job.task,
+    Job.state,
+    sqlite_where=is_buried,
+    postgresql_where=is_buried,
+)
 
 
 class Heartbeat(Base):
