@@ -87,7 +87,7 @@ def recent() -> list[Metric]:
     states = Counter()
     for task, state, created_at, started_at, finished_at in db.session.execute(ended_lately()):
         states[task, state] += 1
-        if started_at:
+        if started_at and finished_at:
             waited[task].append((started_at - created_at).total_seconds())
             ran[task].append((finished_at - started_at).total_seconds())
     for (task, state), number in states.items():
