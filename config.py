@@ -24,13 +24,17 @@ from settings import (
     LogFile,
     MailAddress,
     MailAddresses,
+    OtlpEndpoint,
     Port,
     ResultURL,
     Secret,
     SecretText,
+    SentryDSN,
     StoreURL,
     answerable,
     explain,
+    known_hosts,
+    one_kind_of_encryption,
     random_enough,
     read_cfg_file,
     read_env_file,
@@ -93,6 +97,8 @@ class Config(BaseSettings):
     LOG_FORMAT: Literal["text", "json"] = "text"
     LOG_FILE: LogFile | None = None
     METRICS_TOKEN: Secret | None = Field(default=None, min_length=16)
+    SENTRY_DSN: SentryDSN | None = None
+    OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint | None = None
 
     # With its debugger on, Flask shows a traceback; without it a visitor gets our own page.
     PROPAGATE_EXCEPTIONS: ClassVar[bool] = flask_debug()
@@ -135,12 +141,7 @@ class Config(BaseSettings):
 
     _others: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    @field_validator("MAIL_USE_SSL")
-    @classmethod
-    def _one_kind_of_encryption(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("MAIL_USE_TLS"):
-            raise ValueError("and MAIL_USE_TLS are both on; STARTTLS and TLS exclude each other")
-        return value
+    _encryption = field_validator("MAIL_USE_SSL")(one_kind_of_encryption)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -240,6 +241,7 @@ class ProductionConfig(Config):
     _database = field_validator("DATABASE_URL")(shared)
     _sender = field_validator("MAIL_DEFAULT_SENDER")(answerable)
     _readers = field_validator("ADMINS")(somebody)
+    _hosts = field_validator("TRUSTED_HOSTS")(known_hosts)
 
     @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
     @classmethod
@@ -247,15 +249,6 @@ class ProductionConfig(Config):
         if value.startswith("memory:") and info.field_name == "CELERY_BROKER_URL":
             raise ValueError("is the memory of one process; no worker would see a task")
         return required(value)
-
-    @field_validator("TRUSTED_HOSTS")
-    @classmethod
-    def _known_hosts(cls, value: list[str] | None, info: ValidationInfo) -> list[str]:
-        if value:
-            return value
-        if info.data.get("SERVER_NAME"):
-            return [info.data["SERVER_NAME"].partition(":")[0]]
-        raise ValueError("is missing; list the host names of this site, or set SERVER_NAME")
 
     @field_validator("DEBUG")
     @classmethod

@@ -10,6 +10,7 @@ from flask import g, has_app_context
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core import traces
 from app.core.celery import FlaskTask
 from app.extensions import db
 from app.jobs import relay, runner
@@ -94,6 +95,7 @@ class DurableTask(FlaskTask):
             "hinted_at": moment() if now else None,
             "owner": None if owner is None else str(owner),
             "request_id": g.get("request_id") if has_app_context() else None,
+            "trace": traces.carrier(),
         }
         job = self._insert_once(values) if dedupe_key else self._add(values)
         hint = (str(job.id), self.name, values["queue"], priority) if now else None
