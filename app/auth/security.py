@@ -91,6 +91,7 @@ def init_app(app: Flask) -> None:
         forgot_password_form=forms.ForgotPasswordForm,
         send_confirmation_form=forms.SendConfirmationForm,
         change_password_form=forms.ChangePasswordForm,
+        verify_form=forms.VerifyForm,
         change_email_form=forms.ChangeEmailForm,
         render_template=render,
     )
