@@ -226,13 +226,3 @@ class ProfileForm(Form):
         render_kw={"autocomplete": "name"},
     )
     theme = SelectField("Colours", choices=[SelectChoice(*theme) for theme in THEMES.items()])
-
-
-class DeleteForm(Form):
-    """The password, asked again before something that matters."""
-
-    password = PasswordField(
-        "Your password",
-        [DataRequired("Write your password.")],
-        render_kw={"autocomplete": "current-password"},
-    )
