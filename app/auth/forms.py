@@ -110,6 +110,14 @@ class TellsMalformed:
 class ForgotPasswordForm(TellsMalformed, BaseForgotPasswordForm):
     """The address of somebody who has forgotten the password."""
 
+    def validate(self, **kwargs: Any) -> bool:
+        """Accept who has not confirmed the address: a new password by mail does that too."""
+        if super().validate(**kwargs):
+            return True
+        if self.requires_confirmation:
+            self.email.errors = []
+        return self.requires_confirmation
+
 
 class SendConfirmationForm(TellsMalformed, BaseSendConfirmationForm):
     """The address of somebody who has no link to confirm it."""
@@ -203,11 +211,12 @@ class RecoveryForm(MfRecoveryForm):
 
     def validate(self, **kwargs: Any) -> bool:
         """Count a wrong code as a wrong password; during a wait, look at none and use none up."""
-        if is_refused_for_now(self.user, self.code, "MSG_INVALID_RECOVERY_CODE"):
+        user: Any = self.user
+        if is_refused_for_now(user, self.code, "MSG_INVALID_RECOVERY_CODE"):
             return False
         valid = super().validate(**kwargs)
         if MESSAGES["MSG_INVALID_RECOVERY_CODE"][0] in self.code.errors:
-            self.user.track_failed_authn("recovery code", True)
+            user.track_failed_authn("recovery code", True)
         return valid
 
 

@@ -9,7 +9,7 @@ from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import forms, passkeys, passwords, services, two_factors
+from app.auth import confirmation, forms, passkeys, passwords, services, two_factors
 from app.auth.fresh import fresh
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
@@ -63,6 +63,7 @@ def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
 # What guards routes more than the library does.
 GUARDS: dict[str, Callable[[access.View], access.View]] = {
     "security.register": again_after_a_race,
+    "security.confirm_email": confirmation.guard,
     "security.change_password": fresh,
     # The library would sign out somebody who is signed in and merely looks at this page.
     "security.two_factor_token_validation": anonymous_user_required,
@@ -99,6 +100,7 @@ def init_app(app: Flask) -> None:
     # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
     # Nothing here uses its permissions; roles are asked of `current_user`.
     app.before_request_funcs[None].remove(security.principal._on_before_request)
+    confirmation.init_app(app)
     guard_routes(app)
 
 
