@@ -31,6 +31,7 @@ from settings import (
     StoreURL,
     answerable,
     explain,
+    host_cookies,
     random_enough,
     read_cfg_file,
     read_env_file,
@@ -97,15 +98,11 @@ class Config(BaseSettings):
     MAX_FORM_MEMORY_SIZE: ClassVar[int] = 256 * 1024
     PERMANENT_SESSION_LIFETIME: ClassVar[timedelta] = timedelta(days=14)
     SESSION_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    SESSION_COOKIE_SECURE: ClassVar[bool] = False
     REMEMBER_COOKIE_DURATION: ClassVar[timedelta] = timedelta(days=30)
-    REMEMBER_COOKIE_HTTPONLY: ClassVar[bool] = True
     REMEMBER_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    REMEMBER_COOKIE_SECURE: ClassVar[bool] = False
     HSTS: ClassVar[bool] = False
 
     # A store that does not answer is given 0.3 s, then each process counts by itself.
-    RATELIMIT_ENABLED: ClassVar[bool] = True
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED: ClassVar[bool] = True
     RATELIMIT_STORAGE_OPTIONS: ClassVar[dict[str, Any]] = {
         "socket_connect_timeout": 0.3,
@@ -218,7 +215,10 @@ class TestingConfig(Config):
 class ProductionConfig(Config):
     """The internet: refuses to start with what is fine only on a laptop."""
 
+    SESSION_COOKIE_NAME: ClassVar[str] = "__Host-session"
+    SESSION_COOKIE_PATH: ClassVar[str] = "/"
     SESSION_COOKIE_SECURE: ClassVar[bool] = True
+    REMEMBER_COOKIE_NAME: ClassVar[str] = "__Host-remember_token"
     REMEMBER_COOKIE_SECURE: ClassVar[bool] = True
     HSTS: ClassVar[bool] = True
     PREFERRED_URL_SCHEME: ClassVar[str] = "https"
@@ -290,7 +290,8 @@ def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = N
         raise ConfigurationError(explain(chosen.__name__, error)) from None
     except SettingsError as error:
         raise ConfigurationError(f"A file in {folder} cannot be read: {error}.") from None
-    settings._others = {key: value for key, value in values.items() if key not in known}
+    others = {key: value for key, value in values.items() if key not in known}
+    settings._others = host_cookies(others) if chosen is ProductionConfig else others
     return settings
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import flask_login
 import flask_security
-from flask import Flask, after_this_request, current_app, g, request, session
+from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_security.utils import set_request_attr
 from sqlalchemy import ForeignKey, String, Uuid, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -113,6 +113,19 @@ def on_sign_out(_: Flask, **__: Any) -> None:
     if "browser_session_id" in g:
         _delete(g.pop("browser_session_id"))
         after_this_request(services.commit)
+    after_this_request(forget_browser)
+
+
+def forget_browser(response: Response) -> Response:
+    """Take the cookie of “Stay signed in” away.
+
+    The library does so without Secure, which browsers ignore where the name begins with `__Host-`.
+    """
+    name = current_app.config.get("REMEMBER_COOKIE_NAME", flask_login.COOKIE_NAME)
+    if name in request.cookies:
+        secure = current_app.config["SESSION_COOKIE_SECURE"]
+        response.delete_cookie(name, secure=secure, httponly=True, samesite="Lax")
+    return response
 
 
 def _delete(session_id: uuid.UUID) -> None:
