@@ -9,7 +9,7 @@ from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import confirmation, forms, passkeys, passwords, services, two_factors
+from app.auth import confirmation, forms, passkeys, passwords, services, sessions, two_factors
 from app.auth.fresh import fresh
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
@@ -65,6 +65,8 @@ GUARDS: dict[str, Callable[[access.View], access.View]] = {
     "security.register": again_after_a_race,
     "security.confirm_email": confirmation.guard,
     "security.change_password": fresh,
+    "security.verify": sessions.renewed,
+    "security.wan_verify_response": sessions.renewed,
     # The library would sign out somebody who is signed in and merely looks at this page.
     "security.two_factor_token_validation": anonymous_user_required,
 }
