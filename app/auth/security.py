@@ -14,6 +14,7 @@ from app.auth.fresh import fresh
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
 from app.core import access
+from app.core.keys import derive
 from app.core.security import limit_rate
 from app.extensions import db
 
@@ -122,7 +123,7 @@ def configure(app: Flask) -> None:
     # A colon would end the name in the address that an app reads from the picture.
     app.config.setdefault("SECURITY_TOTP_ISSUER", app.config["APP_NAME"].replace(":", " "))
     app.config.setdefault("SECURITY_WAN_RP_NAME", app.config["APP_NAME"])
-    secret = two_factors.derive(app, "secrets of second factors")
+    secret = derive(app, "secrets of second factors")
     app.config.setdefault("SECURITY_TOTP_SECRETS", {"1": secret})
 
 
