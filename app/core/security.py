@@ -75,6 +75,10 @@ def version_of(folder: str | None, name: str) -> str:
 def add_security_headers(response: Response) -> Response:
     """Add the headers that the view has not set itself."""
     headers = response.headers
+    if {"token", "email"}.intersection(request.view_args or ()):
+        # What such a path holds goes no further, not into a log as the Referer of the next page.
+        # The origin must: over HTTPS the CSRF protection asks for it.
+        headers.setdefault("Referrer-Policy", "strict-origin")
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     nonce = f" 'nonce-{g.csp_nonce}'" if "csp_nonce" in g else ""
