@@ -107,16 +107,20 @@ class TellsMalformed:
             self.email.errors, self.form_errors[:] = [*self.form_errors], []
 
 
-class ForgotPasswordForm(TellsMalformed, BaseForgotPasswordForm):
-    """The address of somebody who has forgotten the password."""
+class UnconfirmedToo(BaseForgotPasswordForm):
+    """Takes an address that nobody has confirmed: a new password by mail does that as well."""
 
     def validate(self, **kwargs: Any) -> bool:
-        """Accept who has not confirmed the address: a new password by mail does that too."""
+        """Forgive that the address is not confirmed, and nothing else."""
         if super().validate(**kwargs):
             return True
         if self.requires_confirmation:
             self.email.errors = []
         return self.requires_confirmation
+
+
+class ForgotPasswordForm(TellsMalformed, UnconfirmedToo):
+    """The address of somebody who has forgotten the password."""
 
 
 class SendConfirmationForm(TellsMalformed, BaseSendConfirmationForm):
