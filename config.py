@@ -33,6 +33,7 @@ from settings import (
     StoreURL,
     answerable,
     explain,
+    host_cookies,
     known_hosts,
     one_kind_of_encryption,
     random_enough,
@@ -106,15 +107,11 @@ class Config(BaseSettings):
     MAX_FORM_MEMORY_SIZE: ClassVar[int] = 256 * 1024
     PERMANENT_SESSION_LIFETIME: ClassVar[timedelta] = timedelta(days=14)
     SESSION_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    SESSION_COOKIE_SECURE: ClassVar[bool] = False
     REMEMBER_COOKIE_DURATION: ClassVar[timedelta] = timedelta(days=30)
-    REMEMBER_COOKIE_HTTPONLY: ClassVar[bool] = True
     REMEMBER_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    REMEMBER_COOKIE_SECURE: ClassVar[bool] = False
     HSTS: ClassVar[bool] = False
 
     # A store that does not answer is given 0.3 s, then each process counts by itself.
-    RATELIMIT_ENABLED: ClassVar[bool] = True
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED: ClassVar[bool] = True
     RATELIMIT_STORAGE_OPTIONS: ClassVar[dict[str, Any]] = {
         "socket_connect_timeout": 0.3,
@@ -123,9 +120,8 @@ class Config(BaseSettings):
 
     MAILBOX_PATH: ClassVar[Path | None] = None
 
-    # Durable jobs, in seconds: how long a worker may give no sign of life before another takes its
-    # job, how often each worker looks for jobs, when a hint that brought nothing is given again,
-    # how long a worker that is told to stop lets its jobs go on.
+    # Durable jobs, in seconds: a worker without a sign of life loses its job after this, looks for
+    # jobs this often, hints again at one after this, may finish for so long when told to stop.
     JOBS_LEASE: ClassVar[float] = 30.0
     JOBS_SWEEP: ClassVar[float] = 2.0
     JOBS_HINT_AGAIN: ClassVar[float] = 20.0
@@ -227,7 +223,10 @@ class TestingConfig(Config):
 class ProductionConfig(Config):
     """The internet: refuses to start with what is fine only on a laptop."""
 
+    SESSION_COOKIE_NAME: ClassVar[str] = "__Host-session"
+    SESSION_COOKIE_PATH: ClassVar[str] = "/"
     SESSION_COOKIE_SECURE: ClassVar[bool] = True
+    REMEMBER_COOKIE_NAME: ClassVar[str] = "__Host-remember_token"
     REMEMBER_COOKIE_SECURE: ClassVar[bool] = True
     HSTS: ClassVar[bool] = True
     PREFERRED_URL_SCHEME: ClassVar[str] = "https"
@@ -291,7 +290,8 @@ def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = N
         raise ConfigurationError(explain(chosen.__name__, error)) from None
     except SettingsError as error:
         raise ConfigurationError(f"A file in {folder} cannot be read: {error}.") from None
-    settings._others = {key: value for key, value in values.items() if key not in known}
+    others = {key: value for key, value in values.items() if key not in known}
+    settings._others = host_cookies(others) if chosen is ProductionConfig else others
     return settings
 
 

@@ -245,6 +245,27 @@ def secrets_folder(path: str | None) -> Path | None:
     return None
 
 
+def host_cookies(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values`; raises ConfigurationError when browsers would drop our cookies for them.
+
+    The names begin with `__Host-`, which binds a cookie to this host and to TLS. A browser drops
+    such a cookie without a word when it is also for other hosts, for some paths, or for HTTP.
+    """
+    accepted = {"DOMAIN": (None, ""), "PATH": ("/", None), "SECURE": (True,)}
+    wrong = [
+        name
+        for cookie in ("SESSION_COOKIE", "REMEMBER_COOKIE")
+        for part, fine in accepted.items()
+        if values.get(name := f"{cookie}_{part}", fine[0]) not in fine
+    ]
+    if wrong:
+        raise ConfigurationError(
+            f"ProductionConfig cannot be used with {' and '.join(wrong)}: cookies that begin with "
+            "__Host- are for one host, for all its paths, and for HTTPS alone. Remove the setting."
+        )
+    return values
+
+
 def explain(name: str, error: ValidationError) -> str:
     """Return one message with a line for each wrong variable of the class `name`."""
     problems = []

@@ -120,8 +120,9 @@ def test_a_queue_that_no_worker_takes_from_is_named(
     app = make_app(CELERY_BROKER_URL=url)
     try:
         process.wait_for(r"ready\.")
-        with pytest.raises(RuntimeError, match="takes from the queues default, long"):
-            checks.workers(app)
+        # A machine with much to do may answer too late, which is another failure.
+        expected = checks.Finding("FAIL", "No worker takes from the queues default, long.")
+        wait_until(lambda: checks.examine(checks.workers, app, 5.0) == expected, "it is named")
     finally:
         process.stop()
 

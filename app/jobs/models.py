@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import ColumnElement, literal
 from sqlalchemy.sql.functions import GenericFunction
 
+from app.jobs.arguments import Arguments
 from app.models import Base, UTCDateTime
 
 QUEUED, RUNNING = "queued", "running"
@@ -77,7 +78,7 @@ class Job(Base):
     task: Mapped[str] = mapped_column(String(255))
     queue: Mapped[str] = mapped_column(String(64))
     priority: Mapped[int] = mapped_column(default=5)  # 0 is first, 9 is last
-    arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
+    arguments: Mapped[dict[str, Any]] = mapped_column(Arguments)
     dedupe_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     state: Mapped[str] = mapped_column(String(16), default=QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from app.core import traces
 from app.extensions import db
 from app.jobs import store
+from app.jobs.arguments import UNREADABLE
 from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
 from app.jobs.heart import heart
 from app.jobs.models import CANCELLED, HELD
@@ -164,6 +165,8 @@ def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: BaseE
 
 def _fitting(task: Runnable, job: Claimed) -> dict[str, Any]:
     """Return the arguments; raises PermanentError when the task takes others by now."""
+    if UNREADABLE in job.arguments["kwargs"]:
+        raise PermanentError(f"The arguments are {UNREADABLE}.")
     try:
         task.signature_of_run().bind(*job.arguments["args"], **job.arguments["kwargs"])
     except TypeError as error:

@@ -14,6 +14,7 @@ from app.core import traces
 from app.core.celery import FlaskTask
 from app.extensions import db
 from app.jobs import relay, runner
+from app.jobs.arguments import Sealed
 from app.jobs.current import CurrentJob
 from app.jobs.models import Job, moment
 
@@ -129,7 +130,8 @@ class DurableTask(FlaskTask):
                 f"{self.name} cannot be enqueued: its arguments are {len(text.encode())} bytes "
                 f"of JSON, and {ARGUMENTS_SIZE} is the limit. Store the data and pass its id."
             )
-        return json.loads(text)
+        read = json.loads(text)
+        return Sealed(read) if self.secret_arguments else read
 
     def signature_of_run(self) -> inspect.Signature:
         """Return what the task's function takes."""
