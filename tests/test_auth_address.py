@@ -59,7 +59,7 @@ def test_whole_life_of_a_changed_address(live_app: Flask, inbox: Inbox) -> None:
 
     mail = inbox.wait_for_subject(OLD, "Your address was changed")
     assert NEW not in mail.as_string(), "whoever reads the old mailbox learns no new address"
-    assert "UTC, from 127.0.0.1." in text_of(mail)
+    assert "at the address 127.0.0.1" in text_of(mail)
     inbox.wait_for_subject(NEW, "This is your address now")
 
     visitor = live_app.test_client()

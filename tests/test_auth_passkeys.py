@@ -133,7 +133,7 @@ def test_whole_life_of_a_passkey(live_app: Flask, inbox: Inbox) -> None:
     device = add(client)
     mail = inbox.wait_for_subject(email, "A passkey was added")
     assert "“my phone”" in text_of(mail)
-    assert "UTC, from 127.0.0.1." in text_of(mail)
+    assert "at the address 127.0.0.1" in text_of(mail)
 
     other = live_app.test_client()
     action, options = start(other, SIGN_IN)

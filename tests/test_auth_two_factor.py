@@ -57,7 +57,7 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
     phone, codes = turn_on(client)
     assert len(set(codes)) == 10
     mail = inbox.wait_for_subject(email, "Two factors are on")
-    assert "UTC, from 127.0.0.1." in text_of(mail)
+    assert "at the address 127.0.0.1" in text_of(mail)
     assert "You have 10 recovery codes" in client.get("/users/two-factor").text
     assert codes[0] not in client.get("/users/two-factor").text
 
@@ -73,7 +73,7 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
     assert post(lost, RECOVERY, code=codes[3].upper().replace("-", " ")).location == "/"
     assert is_in(lost)
     mail = inbox.wait_for_subject(email, "A recovery code was used")
-    assert "9 codes are left." in text_of(mail)
+    assert "Codes left: 9." in text_of(mail)
 
     fresh = post(client, "/users/two-factor/codes", form="/users/two-factor").text
     assert not set(codes) & set(re.findall(r"<code>([0-9a-f-]+)</code>", fresh))

@@ -36,6 +36,7 @@ from wtforms.fields.choices import SelectChoice  # pyright: ignore[reportAttribu
 from wtforms.validators import DataRequired, Length
 
 from app.auth import events, services
+from app.auth.languages import LANGUAGES
 from app.auth.settings import MESSAGES
 from app.forms import Form, single_line
 
@@ -231,11 +232,14 @@ class NoRescueForm(TwoFactorRescueForm):
 
 
 class ProfileForm(Form):
-    """What people may say about themselves, and how the pages look to them."""
+    """What people may say about themselves, and how mails and pages are to be for them."""
 
     display_name = StringField(
         "Your name",
         [Length(max=80, message="Use at most 80 characters."), single_line],
         render_kw={"autocomplete": "name"},
+    )
+    language = SelectField(
+        "Language of mails", choices=[SelectChoice(*language) for language in LANGUAGES.items()]
     )
     theme = SelectField("Colours", choices=[SelectChoice(*theme) for theme in THEMES.items()])

@@ -19,7 +19,6 @@ from app.auth.models import User
 from app.extensions import db
 from app.jobs.models import Job
 from app.models import utcnow
-from app.tasks import send_email
 
 UNCONFIRMED_FOR = timedelta(days=30)
 SENT_TWICE_WITHIN = timedelta(minutes=1)
@@ -106,17 +105,12 @@ class BackgroundMail(MailUtil):
         html: str | None,
         **kwargs: Any,
     ) -> None:
-        """Add the mail to the transaction; the worker makes it from `template` and its links.
+        """Add the mail to the transaction; a worker makes it from `template` and its links.
 
         Some of the library's views change nothing and so commit nothing: the commit is asked for.
         """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
-        context = {**mails.circumstances(), **links}
-        user = kwargs.get("user")
-        if user is not None and user.id is None:
-            db.session.flush()  # which gives a new user the id that the mail is kept under
-        owner = None if user is None else user.id
-        send_email.apply_async_on_commit((str(recipient), template, context), owner=owner)
+        mails.tell(kwargs["user"], template, to=str(recipient), **links)
         if has_request_context():
             after_this_request(commit)
 

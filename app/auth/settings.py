@@ -79,7 +79,7 @@ SETTINGS: dict[str, Any] = {
     "WAN_VERIFY_URL": "/passkeys/verify",
     "WAN_VERIFY_TEMPLATE": "auth/passkey_verify.html",
     "WAN_DELETE_URL": "/passkeys/remove",
-    # notices.py sends the mails on changes, with when and from where.
+    # mails.py tells of changes, with when and from where.
     "SEND_PASSWORD_CHANGE_EMAIL": False,
     # Ours covers every page, see core/security.py.
     "CACHE_CONTROL": None,
