@@ -94,7 +94,7 @@ class BackgroundMail(MailUtil):
 
     def _explained(self, check: Callable[[str], str], email: str) -> str:
         try:
-            return check(email).lower()
+            return check(email.strip()).lower()
         except EmailValidateException:
             local, at, domain = email.strip().partition("@")
             if at and domain and local.isprintable() and not local.isascii():
