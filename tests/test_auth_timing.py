@@ -15,10 +15,11 @@ from flask import Flask
 from sqlalchemy import event, select
 
 from app.extensions import db
-from app.jobs.models import Job
+from app.jobs.models import SUCCEEDED, Job
 from app.models import utcnow
 from tests.auth_support import add_user, user_of
-from tests.support import csrf_token
+from tests.jobs_support import ended
+from tests.support import Inbox, csrf_token, post
 
 KINDS = ("member", "unconfirmed", "young", "closed", "locked", "no-password", "stranger")
 # What each form costs, whoever has the address: password hashes, and jobs, which are mails.
@@ -100,3 +101,15 @@ def test_an_answer_costs_and_says_the_same_whoever_has_the_address(
     assert max(statements) - min(statements) <= STATEMENTS_APART, statements
     if path != "/users/login":
         assert len({cost["commits"] for cost in costs}) == 1, costs
+
+
+@pytest.mark.parametrize("path", ["/users/reset", "/users/confirm"])
+def test_the_job_for_nobody_is_done_and_sends_nothing(
+    live_app: Flask, inbox: Inbox, path: str
+) -> None:
+    post(live_app.test_client(), path, email="stranger@example.com")
+    with live_app.app_context():
+        job = db.session.scalars(select(Job)).one()
+    assert "stranger" not in str(job.arguments)
+    assert ended(live_app, job.id).state == SUCCEEDED
+    assert inbox.count == 0
