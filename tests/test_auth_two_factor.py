@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from app.auth.models import RecoveryCode, User
 from app.extensions import db
+from tests.auth_support import link
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
 from tests.test_auth_password import grow_old, is_in
@@ -170,6 +171,17 @@ def test_a_new_password_between_the_steps_ends_the_sign_in(
         db.session.commit()
     answer = client.get(CODE)
     assert answer.location == "/users/login"
+    assert not is_in(client)
+
+
+def test_a_new_password_by_mail_keeps_the_second_factor(
+    app: Flask, client: FlaskClient, user: str, protected: tuple[TOTP, list[str]]
+) -> None:
+    post(client, "/users/reset", email=user)
+    new = "another pot entirely"
+    post(client, link(app, "reset", "reset_link"), password=new, password_confirm=new)
+    assert not is_in(client)
+    assert sign_in(client, user, new).location.startswith(CODE)
     assert not is_in(client)
 
 

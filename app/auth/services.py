@@ -10,6 +10,7 @@ from flask_security import (
     EmailValidateException,
     MailUtil,
     SQLAlchemyUserDatastore,
+    hash_password,
     verify_password,
 )
 from sqlalchemy import ColumnElement, delete, select, update
@@ -56,13 +57,17 @@ class Accounts(SQLAlchemyUserDatastore):
         return user
 
 
-def is_sent_twice(user: User, password: str) -> bool:
+def is_sent_twice(user: User | None, password: str) -> bool:
     """Tell whether this is the sign-up of a moment ago, sent again by a double click.
 
-    Later ones are not compared: the time it takes would tell that there is such an account.
+    It takes as long when there is nothing to compare with: otherwise the wait would tell that
+    somebody signed up with the address just now.
     """
-    just_now = user.created_at > utcnow() - SENT_TWICE_WITHIN
-    return just_now and user.password is not None and verify_password(password, user.password)
+    just_now = user is not None and user.created_at > utcnow() - SENT_TWICE_WITHIN
+    if user is None or not just_now or user.password is None:
+        hash_password(password)
+        return False
+    return verify_password(password, user.password)
 
 
 def was_begun_anew(user: User) -> bool:
@@ -88,7 +93,7 @@ class BackgroundMail(MailUtil):
 
     def _explained(self, check: Callable[[str], str], email: str) -> str:
         try:
-            return check(email).lower()
+            return check(email.strip()).lower()
         except EmailValidateException:
             local, at, domain = email.strip().partition("@")
             if at and domain and local.isprintable() and not local.isascii():

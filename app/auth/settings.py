@@ -124,6 +124,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "The address or the password is wrong, or the address is not confirmed yet.",
         "error",
     ),
+    "MSG_INVALID_REDIRECT": (
+        "The link that brought you here goes on to another site. Open the page from the menu.",
+        "error",
+    ),
     "MSG_UNAUTHENTICATED": ("Sign in to see this page.", "info"),
     "MSG_INVALID_EMAIL_ADDRESS": ("Write the address in full, like name@example.com.", "error"),
     "MSG_EMAIL_NOT_PROVIDED": ("Write your address.", "error"),
