@@ -175,7 +175,7 @@ def test_passkeys_say_that_they_need_scripts(
     add_user(app, EMAIL)
     page = new_page(java_script_enabled=False)
     page.goto(f"{address}/users/login")
-    click(page, "Sign in with a passkey", "button")
+    click(page, "Sign in with a passkey")
     said(page, "Passkeys need JavaScript")
     press(page, "Use a passkey")
     said(page, "Passkeys need JavaScript")

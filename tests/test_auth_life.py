@@ -79,7 +79,7 @@ def add_passkey(page: Page, scripts: bool) -> None:
     said(page, "The passkey my phone is added.")
     click(page, "Sign out", "button")
     click(page, "Sign in")
-    click(page, "Sign in with a passkey", "button")
+    click(page, "Sign in with a passkey")
     click(page, "Use a passkey", "button")
     expect(page.get_by_text(f"You are signed in as {OLD}.")).to_be_visible()
 

@@ -127,7 +127,7 @@ def test_main_job_in_the_browser(run: Run, chromium: Page) -> None:
 
     assert_accessible(page)
     sign_in(page, PASSWORD)
-    assert page.get_by_text("You are signed in as ada@example.com.").is_visible()
+    page.get_by_text("You are signed in as ada@example.com.").wait_for()
     assert_accessible(page)
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("link", name="Sign in").click()
@@ -143,7 +143,7 @@ def test_main_job_in_the_browser(run: Run, chromium: Page) -> None:
     page.get_by_label("New password again").fill(new)
     page.get_by_role("button", name="Set the password").click()
     sign_in(page, new)
-    assert page.get_by_text("You are signed in as ada@example.com.").is_visible()
+    page.get_by_text("You are signed in as ada@example.com.").wait_for()
 
     page.goto(f"{run.address}/no/such/page")
     assert_accessible(page)
