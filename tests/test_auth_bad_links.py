@@ -27,6 +27,8 @@ SHARED = [HealthCheck.function_scoped_fixture]  # the examples share an applicat
 
 
 def confirm(client: FlaskClient, email: str) -> str:
+    # In another browser than that of the sign-up the link leads on to a new password.
+    post(client, "/users/register", email=email, password="a stockpot full of soup")
     post(client, "/users/confirm", email=email)
     return link(client.application, "confirm", "confirmation_link")
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Error, Page
+from playwright.sync_api import Page
 
+from tests import browser_support
+from tests.browser_support import assert_accessible
 from tests.support import Process, Valkey, answers, free_port, is_free, wait_until
 
+chromium = browser_support.chromium
 PASSWORD = "a stockpot full of soup"
 
 
@@ -92,25 +94,6 @@ def link_of(run: Run, subject: str) -> str:
     return wait_until(links, f"the mail {subject!r}")[0]
 
 
-def assert_accessible(page: Page) -> None:
-    """Fail for violations that axe-core finds, in light and in dark."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        result = Axe().run(page)
-        assert result.violations_count == 0, f"{page.url} {scheme}: {result.generate_report()}"
-
-
-@pytest.fixture
-def chromium(request: pytest.FixtureRequest) -> Page:
-    """Return a page in Chromium; without one, fail in CI and skip loudly elsewhere."""
-    try:
-        return request.getfixturevalue("page")
-    except Error as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"NO CHROMIUM COULD BE STARTED, the browser test did not run: {error}")
-
-
 def test_main_job_in_the_browser(run: Run, chromium: Page) -> None:
     page = chromium
     run.ready()
@@ -144,7 +127,7 @@ def test_main_job_in_the_browser(run: Run, chromium: Page) -> None:
 
     assert_accessible(page)
     sign_in(page, PASSWORD)
-    assert page.get_by_text("You are signed in as ada@example.com.").is_visible()
+    page.get_by_text("You are signed in as ada@example.com.").wait_for()
     assert_accessible(page)
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("link", name="Sign in").click()
@@ -156,11 +139,11 @@ def test_main_job_in_the_browser(run: Run, chromium: Page) -> None:
     page.goto(link_of(run, "Set a new password"))
     assert_accessible(page)
     new = "another pot entirely"
-    page.get_by_label("Password", exact=True).fill(new)
-    page.get_by_label("Retype Password").fill(new)
+    page.get_by_label("New password", exact=True).fill(new)
+    page.get_by_label("New password again").fill(new)
     page.get_by_role("button", name="Set the password").click()
     sign_in(page, new)
-    assert page.get_by_text("You are signed in as ada@example.com.").is_visible()
+    page.get_by_text("You are signed in as ada@example.com.").wait_for()
 
     page.goto(f"{run.address}/no/such/page")
     assert_accessible(page)

@@ -5,9 +5,10 @@ import re
 from typing import Any
 
 import segno
-from flask import current_app
+from flask import current_app, flash, url_for
 from flask_security import MfRecoveryCodesUtil, UserMixin
 from flask_security import Totp as BaseTotp
+from markupsafe import Markup
 from passlib.exc import UsedTokenError
 from passlib.totp import TotpMatch
 from sqlalchemy import delete, func, or_, select, update
@@ -70,7 +71,11 @@ class RecoveryCodes(MfRecoveryCodesUtil):
         )
         if found is None:
             return False
-        mails.tell(user, "auth/mail/recovery_code_used", left=codes_left(user))
+        left = codes_left(user)
+        mails.tell(user, "auth/mail/recovery_code_used", left=left)
+        words = Markup('You have {} recovery codes left. Is the app lost? <a href="{}">{}</a>.')
+        page = url_for("auth.two_factor")
+        flash(words.format(left, page, "Turn two factors off, and on again with a new one"), "info")
         return True
 
     def delete_recovery_code(self, user: UserMixin, code: str) -> bool:
@@ -117,6 +122,7 @@ def turn_off(user: User) -> None:
     """Ask `user` for the password alone; the recovery codes are worthless."""
     user.tf_primary_method = None
     user.tf_totp_secret = None
+    user.totp_counter = None  # the codes of the next app have nothing to do with those of this one
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     mails.tell(user, "auth/mail/two_factors_off")
     history.record(user, "two_factors_off")
