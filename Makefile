@@ -28,8 +28,8 @@ serve: .venv/installed ## Serve with the production configuration, which the env
 lint: .venv/installed ## Check style, types and security
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/bandit -q -c pyproject.toml -r app application.py celery_worker.py config.py settings.py server.py
 
-bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
-	@exec $(BIN)/python -m benchmarks.jobs
+bench: .venv/installed ## Measure speed, memory and growth in ten minutes (ARGS="--quick pages" for less)
+	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest -n 4 --dist worksteal tests/faults $(ARGS)
