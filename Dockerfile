@@ -32,10 +32,10 @@ COPY . .
 ENV PYTHONPYCACHEPREFIX=/opt/bytecode
 RUN find /opt/venv . -name '*.py' -exec touch --date=2020-01-01 {} + && \
     /opt/venv/bin/python -m compileall -q . && \
-    CONFIG_TYPE=config.TestingConfig /opt/venv/bin/python -c "import application, celery.__main__, \
+    CONFIG_TYPE=config.TestingConfig /opt/venv/bin/python -c "import application, server, celery.__main__, \
         celery.apps.beat, celery.apps.worker, celery.bin.worker, celery.concurrency.prefork, \
-        celery.worker.consumer, celery.worker.pidbox, flask_migrate, granian.cli, granian.server, \
-        kombu.transport.pyamqp, kombu.transport.redis, psycopg.pq, smtplib, urllib.request"
+        celery.worker.consumer, celery.worker.pidbox, flask_migrate, kombu.transport.pyamqp, \
+        kombu.transport.redis, psycopg.pq, smtplib, urllib.request"
 
 
 FROM python:3.13.16-slim-bookworm
@@ -66,5 +66,5 @@ EXPOSE 5000
 HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=3 \
     CMD ["python", "scripts/healthcheck.py"]
 
-# The web line of Procfile; `exec` makes the server the process that gets the signal to stop.
-CMD ["sh", "-c", "python config.py && exec granian --interface wsgi --host ${HOST:-127.0.0.1} --port ${PORT:-5000} --workers ${WEB_CONCURRENCY:-2} --blocking-threads 4 --static-path-mount app/static application:application"]
+# The web line of Procfile.
+CMD ["python", "server.py"]

@@ -26,7 +26,7 @@ serve: .venv/installed ## Serve with the production configuration, which the env
 	@export CONFIG_TYPE=config.ProductionConfig PATH="$(CURDIR)/$(BIN):$$PATH"; $(shell sed -n 's/^web: //p' Procfile)
 
 lint: .venv/installed ## Check style, types and security
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/bandit -q -c pyproject.toml -r app application.py celery_worker.py config.py settings.py
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/pyright && $(BIN)/bandit -q -c pyproject.toml -r app application.py celery_worker.py config.py settings.py server.py
 
 bench: .venv/installed ## Measure what durable jobs cost beside plain Celery
 	@exec $(BIN)/python -m benchmarks.jobs

@@ -63,7 +63,9 @@ class Config(BaseSettings):
     )
 
     APP_NAME: str = Field(default="Stockpot", max_length=60)
+    HOST: str = "127.0.0.1"
     PORT: Port = 5000
+    WEB_CONCURRENCY: int | None = Field(default=None, ge=1, le=256)
     DEBUG: bool = False
 
     SECRET_KEY: Secret = "change-me"  # noqa: S105 - refused in production

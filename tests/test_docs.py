@@ -1,5 +1,6 @@
 """What the documentation names exists: files, commands of make, links."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,8 +72,6 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_the_image_serves_with_the_command_of_the_procfile() -> None:
     procfile = (ROOT / "Procfile").read_text("utf-8")
-    web = re.findall(r"^web: (.+)$", procfile, re.MULTILINE)
-    image = re.findall(
-        r'^CMD \["sh", "-c", "(.+)"\]$', (ROOT / "Dockerfile").read_text("utf-8"), re.M
-    )
-    assert image == web
+    web = re.findall(r"^web: exec (.+)$", procfile, re.MULTILINE)
+    image = re.findall(r"^CMD (\[.+\])$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert [json.loads(command) for command in image] == [command.split() for command in web]

@@ -202,6 +202,7 @@ def test_image_holds_no_secret_no_build_tool_and_nothing_that_its_user_may_write
         "migrations",
         "requirements.txt",
         "scripts",
+        "server.py",
         "settings.py",
     }
     assert shell(image, f"which {BUILD_TOOLS}").stdout == ""
@@ -209,7 +210,7 @@ def test_image_holds_no_secret_no_build_tool_and_nothing_that_its_user_may_write
     assert folders.stdout.split() == ["/srv/stockpot/instance"]
 
 
-@pytest.mark.parametrize("module", ["application", "celery_worker", "granian.server"])
+@pytest.mark.parametrize("module", ["application", "celery_worker", "server"])
 def test_what_a_process_loads_is_bytecode_already(image: Image, module: str) -> None:
     result = shell(image, f"CONFIG_TYPE=config.TestingConfig python -v -c 'import {module}'")
     assert result.returncode == 0, result.stderr[-2000:]

@@ -1,0 +1,81 @@
+"""The production server: `python server.py` serves the application with Granian.
+
+All of Granian's settings are here. TERM lets the requests that run finish, and stops; HUP starts
+processes with the new code and settings before it stops the old ones.
+"""
+
+import multiprocessing
+import os
+import sys
+from typing import Any
+
+from granian._granian import ListenerSpec
+from granian.constants import Interfaces
+from granian.server.mp import MPServer
+
+import config
+
+
+class Server(MPServer):
+    """Granian, with sockets that outlive the processes which listen at them.
+
+    Granian's own processes on Linux each open one, so whoever waits in its queue is sent away when
+    the process goes, and everybody while none has begun to listen. One socket for all would refuse
+    nobody, but the first process would take nearly all connections. So each has its own, and its
+    successor takes it over.
+    """
+
+    def _init_shared_socket(self) -> None:
+        place = ListenerSpec(self.bind_addr, self.bind_port, self.backlog)
+        self._sockets = [place.build() for _ in range(self.workers)]
+        self._sso = None
+        os.register_at_fork(after_in_child=self._keep_own_socket)
+
+    def _spawn_worker(self, idx: int, *args: Any, **kwargs: Any) -> Any:
+        self._shd = self._sockets[idx]
+        return super()._spawn_worker(idx, *args, **kwargs)
+
+    def _keep_own_socket(self) -> None:
+        for held in self._sockets:
+            if held is not self._shd:
+                os.close(held.get_fd())
+
+    def _drop_shared_socket(self) -> None:
+        """Let nobody queue while the last requests are finished: a proxy asks another server."""
+        for held in self._sockets:
+            os.close(held.get_fd())
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def serve() -> None:
+    """Serve until a signal says to stop. Raises ConfigurationError before a port is opened."""
+    settings = config.load()
+    for name in ("config", "settings"):  # so that a reload reads their new code too
+        del sys.modules[name]
+    multiprocessing.set_start_method("fork")  # which hands the sockets on
+    Server(
+        "application:application",
+        address=settings.HOST,
+        port=settings.PORT,
+        interface=Interfaces.WSGI,
+        websockets=False,
+        workers=settings.WEB_CONCURRENCY or processors(),
+        respawn_failed_workers=True,
+        # While one thread waits for the database, another uses the processor. Each may take a
+        # connection of the pool, which has five and ten more.
+        blocking_threads=4,
+        # Connections of one process, idle ones too. What is beyond waits in the queue of the
+        # system, so no crowd can fill the memory.
+        backpressure=256,
+        # Seconds: longer than a request should take, shorter than whoever stops this waits.
+        workers_kill_timeout=25,
+        static_path_mount=[config.BASE_DIR / "app" / "static"],
+    ).serve()
+
+
+if __name__ == "__main__":
+    serve()

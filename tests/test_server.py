@@ -1,0 +1,153 @@
+"""The production server: what runs is finished, whether the server stops or loads new code."""
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import Process, answers, free_port, wait_until
+
+BODY = b"email=ada%40example.com&password=a+stockpot+full+of+soup"
+HEAD = (
+    f"POST /contact HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
+    "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+).encode()
+
+
+@pytest.fixture
+def port() -> int:
+    """Return where the server will listen."""
+    return free_port()
+
+
+@contextmanager
+def started(command: list[str], port: int, database: Path) -> Iterator[Process]:
+    """Run a server of the application, and leave none of its processes."""
+    environment = {
+        **os.environ,
+        "CONFIG_TYPE": "config.TestingConfig",
+        "DATABASE_URL": f"sqlite:///{database}",
+        "PORT": str(port),
+        "WEB_CONCURRENCY": "2",
+    }
+    server = Process(command, environment)
+    try:
+        wait_until(lambda: answers(port), "the server answers")
+        yield server
+    finally:
+        children = children_of(server)
+        server.kill()
+        for child in children:
+            if child.is_running():
+                child.kill()
+
+
+@pytest.fixture
+def server(port: int, tmp_path: Path) -> Iterator[Process]:
+    """Return the server of the Procfile, with two processes."""
+    with started([sys.executable, "server.py"], port, tmp_path / "app.db") as server:
+        yield server
+
+
+def children_of(server: Process) -> list[psutil.Process]:
+    if not psutil.pid_exists(server.process.pid):
+        return []
+    return psutil.Process(server.process.pid).children()
+
+
+class SlowRequest:
+    """A request that has begun: the application waits for the second half of a form."""
+
+    def __init__(self, port: int) -> None:
+        """Send the first half."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self._socket.sendall(HEAD + BODY[:10])
+
+    def finish(self) -> int:
+        """Send the rest, and return the status of the answer."""
+        with self._socket:
+            self._socket.sendall(BODY[10:])
+            answer = http.client.HTTPResponse(self._socket)
+            answer.begin()
+            return answer.status
+
+
+def status_of_home(port: int) -> int:
+    """Ask for the home page over a connection of its own; return the status of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_request_that_runs_is_finished_before_the_server_stops(
+    server: Process, port: int
+) -> None:
+    begun = [SlowRequest(port) for _ in range(4)]
+    assert status_of_home(port) == 200  # by now they have been read
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: not answers(port), "the server takes no new requests")
+    assert [request.finish() for request in begun] == [400] * 4, "no CSRF token: it was answered"
+    assert server.process.wait(30) == 0
+
+
+def test_a_reload_under_load_refuses_no_connection(server: Process, port: int) -> None:
+    old = {child.pid for child in children_of(server)}
+    begun = SlowRequest(port)
+    statuses: list[int] = []
+    errors: list[Exception] = []
+    over = threading.Event()
+
+    def visit() -> None:
+        while not over.is_set():
+            try:
+                statuses.append(status_of_home(port))
+            except OSError as error:
+                errors.append(error)
+
+    visitors = [threading.Thread(target=visit) for _ in range(3)]
+    for visitor in visitors:
+        visitor.start()
+    try:
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("Stopping old worker-1")
+        assert begun.finish() == 400
+        wait_until(
+            lambda: old.isdisjoint(child.pid for child in children_of(server)), "all are new"
+        )
+        enough = len(statuses) + 20
+        wait_until(lambda: len(statuses) > enough, "the new processes answer")
+    finally:
+        over.set()
+        for visitor in visitors:
+            visitor.join()
+    assert errors == []
+    assert set(statuses) == {200}
+
+
+def test_a_process_that_died_is_replaced(server: Process, port: int) -> None:
+    old = children_of(server)
+    for child in old:
+        child.send_signal(signal.SIGKILL)
+    wait_until(
+        lambda: len([child for child in children_of(server) if child not in old]) == 2,
+        "two new processes are there",
+    )
+    assert status_of_home(port) == 200
+
+
+def test_gunicorn_serves_the_application_too(port: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gunicorn", "--threads=4", f"--bind=127.0.0.1:{port}"]
+    with started([*command, "application:application"], port, tmp_path / "app.db") as server:
+        assert status_of_home(port) == 200
+        assert server.stop() == 0
