@@ -5,8 +5,8 @@ FROM python:3.13.16-slim-bookworm AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 
-# For `strip`: symbols for debuggers are 13 MB. Nothing of it enters the image that runs, so its version
-# may be the one that Debian has today.
+# For `strip`: symbols for debuggers are 13 MB. Nothing of it enters the image that runs, so its
+# version may be the one that Debian has today.
 # hadolint ignore=DL3008
 RUN apt-get update && \
     apt-get install --yes --no-install-recommends binutils && \
@@ -25,10 +25,10 @@ RUN pip --python /opt/venv/bin/python install --no-compile --no-deps --require-h
 
 # .dockerignore lets nothing else in: no .env, no tests, no history.
 COPY . .
-# The bytecode must be there already, because whoever runs the image can write none. The base image has
-# none of Python's own library, so each start would spend two seconds on it. All of the code is compiled,
-# and of libraries what our processes load: the rest would be 20 MB. Bytecode names the time of its
-# source, of which a layer keeps whole seconds only.
+# The bytecode must be there already, because whoever runs the image can write none. The base image
+# has none of Python's own library, so each start would spend two seconds on it. All of the code is
+# compiled, and of libraries what our processes load: the rest would be 20 MB. Bytecode names the time
+# of its source, of which a layer keeps whole seconds only.
 ENV PYTHONPYCACHEPREFIX=/opt/bytecode
 RUN find /opt/venv . -name '*.py' -exec touch --date=2020-01-01 {} + && \
     /opt/venv/bin/python -m compileall -q . && \
