@@ -59,7 +59,8 @@ def register_blueprints(app: Flask) -> None:
 
 
 def register_request_callbacks(app: Flask) -> None:
-    """Give each request its id, and each response its headers."""
+    """Give each request its id, each response its headers, and the log a line."""
     app.before_request(requests.assign_request_id)
+    app.after_request(requests.log_request)
     app.after_request(requests.return_request_id)
     app.after_request(security.add_security_headers)

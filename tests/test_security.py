@@ -185,7 +185,7 @@ def test_public_pages_and_static_files_may_be_stored(plain_app: Flask, member: F
 
 
 def test_the_address_of_a_static_file_changes_with_its_content(
-    plain_app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain_app: Flask, tmp_path: Path
 ) -> None:
     addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', plain_app.test_client().get("/").text)
     assert len(addresses) == 4
@@ -197,8 +197,9 @@ def test_the_address_of_a_static_file_changes_with_its_content(
     for content in ("pot", "lid"):
         (tmp_path / content).mkdir()
         (tmp_path / content / "a.css").write_text(content)
-        monkeypatch.setattr(plain_app, "static_folder", str(tmp_path / content))
-        with plain_app.test_request_context():
+        app = create_app("config.TestingConfig")
+        app.static_folder = str(tmp_path / content)
+        with app.test_request_context():
             versions.add(asset("a.css"))
             (tmp_path / content / "a.css").unlink()
             versions.add(asset("a.css"))  # known, so not read again

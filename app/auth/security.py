@@ -4,7 +4,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
 
-from flask import Flask, Response, abort, after_this_request, render_template, request
+from flask import Flask, Request, Response, abort, after_this_request, render_template, request
+from flask_login import current_user
+from flask_login.utils import _user_context_processor
 from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
@@ -96,9 +98,18 @@ def init_app(app: Flask) -> None:
     )
     security.want_json(lambda _: False)
     # Flask-Principal would look the user up for every request, for a picture or `/healthz` too.
-    # Nothing here uses its permissions; roles are asked of `current_user`.
+    # Nothing here uses its permissions; roles are asked of `current_user`. That looks the user up
+    # for every template by itself: as a global it does so for those which use it.
     app.before_request_funcs[None].remove(security.principal._on_before_request)
+    app.template_context_processors[None].remove(_user_context_processor)
+    app.jinja_env.globals["current_user"] = current_user
+    # No request signs itself in; without this, each would be searched for a token.
+    security.login_manager.request_loader(nobody)
     guard_routes(app)
+
+
+def nobody(_: Request) -> None:
+    """Return whom a request without a cookie is from."""
 
 
 def configure(app: Flask) -> None:

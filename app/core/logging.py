@@ -48,6 +48,8 @@ BEARER = re.compile(r"(?i)\b(bearer|basic)\s++[\w.~+/=-]{8,}+")
 SIGNED = re.compile(r"(?<![\w-])\.?[\w-]{8,}+\.[\w-]{5,}+\.[\w-]{27,}+")
 LOCAL = r"""[^\s@<>"'(),:;/\\\[\]{}|=&?]"""
 ADDRESS = re.compile(rf"(?<!{LOCAL})({LOCAL}){LOCAL}*(@|%40)(?=[\w\[-])")
+# Every pattern above needs one of these; most lines have none.
+SUSPICIOUS = re.compile(r"[=:@.\"']|%40|bearer|basic", re.IGNORECASE)
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -68,6 +70,8 @@ class Redactor:
         """Return `text` fit for a log."""
         if self._known:
             text = self._known.sub("[redacted]", text)
+        if not SUSPICIOUS.search(text):
+            return text
         text = HEADER.sub(r"\1 [redacted]", text)
         text = NAMED_SECRET.sub(r"\g<parameter>\g<phrase>\g<other>[redacted]", text)
         text = CREDENTIALS.sub(r"\1[redacted]@", text)
@@ -108,6 +112,11 @@ class ContextFilter(logging.Filter):
             context=f" [{context}]" if context else "",
         )
         return True
+
+
+def is_no_request(record: logging.LogRecord) -> bool:
+    """Tell whether this is worth a line of Werkzeug's development server: requests have ours."""
+    return not str(record.msg).endswith('"%s" %s %s')
 
 
 class TextFormatter(logging.Formatter):
@@ -162,13 +171,19 @@ def configure_logging(app: Flask) -> None:
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "filters": {"context": {"()": ContextFilter}},
+            "filters": {
+                "context": {"()": ContextFilter},
+                "requests": {"()": lambda: is_no_request},
+            },
             "formatters": {
                 "chosen": {"()": formatter, "redact": redact},
                 "text": {"()": TextFormatter, "redact": redact},
             },
             "handlers": handlers,
-            "loggers": {"alembic.runtime.plugins": {"level": "WARNING"}},
+            "loggers": {
+                "alembic.runtime.plugins": {"level": "WARNING"},
+                "werkzeug": {"filters": ["requests"]},
+            },
             "root": {"level": app.config["LOG_LEVEL"], "handlers": list(handlers)},
         }
     )

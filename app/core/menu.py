@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from flask_login import current_user
 
 Audience = Literal["everyone", "visitors", "members"]
@@ -32,8 +32,9 @@ def add(app: Flask, entry: Entry) -> None:
 
 
 def signed_in() -> bool:
-    """Tell whether the visitor has signed in."""
-    return hasattr(current_app, "login_manager") and current_user.is_authenticated
+    """Tell whether the visitor has signed in; whoever sends no cookie has not."""
+    known = bool(request.cookies) and hasattr(current_app, "login_manager")
+    return known and current_user.is_authenticated
 
 
 def entries() -> list[Entry]:

@@ -2,26 +2,40 @@
 
 import hashlib
 import secrets
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-from flask import Flask, Response, current_app, g, request, session
+from flask import Flask, Request, Response, current_app, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 # Pico draws its icons from data: addresses.
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'; script-src 'self'"
 )
+HSTS = "max-age=31536000; includeSubDomains"
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Vary": "Cookie",  # every page shows who has signed in
+}
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's own, which prepares to check a signature where there is nothing to check, too."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of the cookie, an empty one without a cookie."""
+        if self.get_cookie_name(app) in request.cookies:
+            return super().open_session(app, request)
+        return self.session_class()
 
 
 def init_app(app: Flask) -> None:
@@ -29,7 +43,17 @@ def init_app(app: Flask) -> None:
     hops = app.config["PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
-    app.extensions["rate_limits"] = Limiter(get_remote_address, app=app)
+    app.session_interface = Sessions()
+    limiter = Limiter(get_remote_address)
+    # It looks at every request of an application that does not know it yet. Only the routes of
+    # limit_rate() shall pay for counting.
+    app.extensions["limiter"] = {limiter}
+    limiter.init_app(app)
+    app.extensions["rate_limits"] = limiter
+    hsts = {"Strict-Transport-Security": HSTS} if app.config["HSTS"] else {}
+    app.extensions["security_headers"] = [*{**HEADERS, **hsts}.items()]
+    # Each file is read once in a process; a deployment starts new ones.
+    app.extensions["asset_paths"] = cache(partial(path_of_asset, app))
     app.add_template_global(csp_nonce)
     app.add_template_global(asset)
 
@@ -37,7 +61,7 @@ def init_app(app: Flask) -> None:
 def limit_rate(app: Flask, endpoint: str, limits: str) -> None:
     """Answer 429 to a client that posts to `endpoint` more often than `limits` says.
 
-    Only such routes pay for counting. `limits` is written as "5 per minute; 30 per hour".
+    `limits` is written as "5 per minute; 30 per hour".
     """
     view = app.view_functions[endpoint]
     limiter: Limiter = app.extensions["rate_limits"]
@@ -56,31 +80,31 @@ def asset(name: str) -> str:
 
     It changes with the content of the file: browsers keep files for a day without asking again.
     """
-    version = version_of(current_app.static_folder, name)
-    return f"{request.script_root}{current_app.static_url_path}/{name}?v={version}"
+    return request.script_root + current_app.extensions["asset_paths"](name)
 
 
-@cache
-def version_of(folder: str | None, name: str) -> str:
-    """Return a digest of a file in `folder`, read once in a process; a deployment starts new ones.
+def path_of_asset(app: Flask, name: str) -> str:
+    """Return the path of a file under `static/` with a digest of its content.
 
     A file that is not there has the version "none": a page is no place to fail for a picture.
     """
     try:
-        return hashlib.sha256(Path(folder or "", name).read_bytes()).hexdigest()[:12]
+        content = Path(app.static_folder or "", name).read_bytes()
+        version = hashlib.sha256(content).hexdigest()[:12]
     except OSError:
-        return "none"
+        version = "none"
+    return f"{app.static_url_path}/{name}?v={version}"
 
 
 def add_security_headers(response: Response) -> Response:
     """Add the headers that the view has not set itself."""
     headers = response.headers
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    nonce = f" 'nonce-{g.csp_nonce}'" if "csp_nonce" in g else ""
-    headers.setdefault("Content-Security-Policy", POLICY + nonce)
-    if current_app.config["HSTS"]:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    already = {name for name, _ in headers}
+    if "csp_nonce" in g and "Content-Security-Policy" not in already:
+        headers["Content-Security-Policy"] = f"{POLICY} 'nonce-{g.csp_nonce}'"
+        already.add("Content-Security-Policy")
+    fixed = current_app.extensions["security_headers"]
+    headers.extend([(name, value) for name, value in fixed if name not in already])
     if session and session.accessed:
         headers.setdefault("Cache-Control", "private, no-store")
     return response
