@@ -1,6 +1,6 @@
 """`make container`: the image, and the main job done by containers of it, behind Caddy.
 
-These are no part of `make test`: they need root and Debian's tools, and take ten minutes.
+These are no part of `make test`: they need root and Debian's tools, and take six minutes.
 """
 
 import http.cookiejar
@@ -11,10 +11,12 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +87,7 @@ class Site:
 
     browser: Browser
     containers: dict[str, Container]
+    start: Callable[[str], Container]
 
 
 def secrets(folder: Path, database: str, valkey: Valkey) -> Path:
@@ -161,7 +164,7 @@ def site(
         containers = {name: start(name) for name in ("web", "worker", "beat")}
         processes.append(caddy(folder, port + 1, port))
         authority = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        yield Site(Browser(f"https://localhost:{port + 1}", authority), containers)
+        yield Site(Browser(f"https://localhost:{port + 1}", authority), containers, start)
     finally:
         for process in reversed(processes):
             process.kill()
@@ -272,6 +275,29 @@ def test_health_check_of_a_worker_says_what_is_wrong(site: Site) -> None:
     result = worker.execute("flask", "jobs", "health", "--max-silence", "0")
     assert result.returncode == 1
     assert result.stderr.startswith("No worker has looked for jobs lately.")
+
+
+def test_no_visitor_notices_that_web_is_replaced(site: Site) -> None:
+    before, done = site.containers["web"], threading.Event()
+    statuses: list[int] = []
+
+    def visit() -> None:
+        while not done.is_set():
+            statuses.append(site.browser.open("/").status)
+
+    with ThreadPoolExecutor() as pool:
+        visits = [pool.submit(visit) for _ in range(4)]
+        try:
+            wait_until(lambda: len(statuses) > 20, "the first visits")
+            assert before.stop() == 0, before.output
+            site.containers["web"] = site.start("web")
+            seen = len(statuses)
+            wait_until(lambda: len(statuses) > seen + 20, "the last visits")
+        finally:
+            done.set()
+        for one in visits:
+            one.result()
+    assert set(statuses) == {200}
 
 
 @pytest.mark.parametrize("name", ["web", "beat", "worker"])

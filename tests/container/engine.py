@@ -1,11 +1,11 @@
 """The image, made by buildah, and containers of it, run by runc as Docker runs them."""
 
 import json
-import os
 import re
 import shlex
 import shutil
 import subprocess
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.support import ROOT, Process
 
 BASE = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[-1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+NUMBERS = count(1)
 NEEDED = ("buildah", "runc", "debootstrap", "strip")
 
 
@@ -107,7 +108,7 @@ class Container(Process):
         self, image: Image, name: str, environment: dict[str, str], mounts: dict[Path, str]
     ) -> None:
         """Start it, with files and folders of this machine mounted."""
-        self.name = f"stockpot-{name}-{os.getpid()}"
+        self.name = f"stockpot-{name}-{next(NUMBERS)}"
         self.bundle = image.folder / self.name
         self._state = ["runc", "--root", str(image.folder / "runc")]
         self.bundle.mkdir()
