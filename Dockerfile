@@ -16,11 +16,13 @@ RUN apt-get update && \
 RUN python -m venv --without-pip /opt/venv
 
 WORKDIR /srv/stockpot
+# requirements-extras.txt has the clients of Sentry and OpenTelemetry too.
+ARG REQUIREMENTS=requirements.txt
 # Before the code, so that an edit does not install again. Every archive must have its locked hash.
 # Flask-Principal exists as a source archive only, so pip fetches setuptools to build it, here.
-COPY requirements.txt .
+COPY requirements*.txt .
 RUN pip --python /opt/venv/bin/python install --no-compile --no-deps --require-hashes \
-        --only-binary :all: --no-binary flask-principal -r requirements.txt && \
+        --only-binary :all: --no-binary flask-principal -r "$REQUIREMENTS" && \
     find /opt/venv -name '*.so*' -type f -exec strip --strip-unneeded {} +
 
 # .dockerignore lets nothing else in: no .env, no tests, no history.

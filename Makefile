@@ -44,6 +44,7 @@ lock: ## Lock the newest allowed versions of all packages, with hashes (needs uv
 	@command -v uv >/dev/null || { echo "make lock needs uv; install it and run this again." >&2; exit 1; }
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.txt
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links --extra otel --extra sentry -c requirements-dev.txt pyproject.toml -o requirements-extras.txt
 
 clean: ## Delete what can be made again; .env and instance/ stay
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis htmlcov test-results instance/coverage

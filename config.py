@@ -24,13 +24,18 @@ from settings import (
     LogFile,
     MailAddress,
     MailAddresses,
+    OtlpEndpoint,
     Port,
     ResultURL,
     Secret,
     SecretText,
+    SentryDSN,
     StoreURL,
     answerable,
     explain,
+    host_cookies,
+    known_hosts,
+    one_kind_of_encryption,
     random_enough,
     read_cfg_file,
     read_env_file,
@@ -92,6 +97,9 @@ class Config(BaseSettings):
     LOG_LEVEL: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     LOG_FORMAT: Literal["text", "json"] = "text"
     LOG_FILE: LogFile | None = None
+    METRICS_TOKEN: Secret | None = Field(default=None, min_length=16)
+    SENTRY_DSN: SentryDSN | None = None
+    OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint | None = None
 
     # With its debugger on, Flask shows a traceback; without it a visitor gets our own page.
     PROPAGATE_EXCEPTIONS: ClassVar[bool] = flask_debug()
@@ -99,15 +107,11 @@ class Config(BaseSettings):
     MAX_FORM_MEMORY_SIZE: ClassVar[int] = 256 * 1024
     PERMANENT_SESSION_LIFETIME: ClassVar[timedelta] = timedelta(days=14)
     SESSION_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    SESSION_COOKIE_SECURE: ClassVar[bool] = False
     REMEMBER_COOKIE_DURATION: ClassVar[timedelta] = timedelta(days=30)
-    REMEMBER_COOKIE_HTTPONLY: ClassVar[bool] = True
     REMEMBER_COOKIE_SAMESITE: ClassVar[str] = "Lax"
-    REMEMBER_COOKIE_SECURE: ClassVar[bool] = False
     HSTS: ClassVar[bool] = False
 
     # A store that does not answer is given 0.3 s, then each process counts by itself.
-    RATELIMIT_ENABLED: ClassVar[bool] = True
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED: ClassVar[bool] = True
     RATELIMIT_STORAGE_OPTIONS: ClassVar[dict[str, Any]] = {
         "socket_connect_timeout": 0.3,
@@ -116,9 +120,8 @@ class Config(BaseSettings):
 
     MAILBOX_PATH: ClassVar[Path | None] = None
 
-    # Durable jobs, in seconds: how long a worker may give no sign of life before another takes its
-    # job, how often each worker looks for jobs, when a hint that brought nothing is given again,
-    # how long a worker that is told to stop lets its jobs go on.
+    # Durable jobs, in seconds: a worker without a sign of life loses its job after this, looks for
+    # jobs this often, hints again at one after this, may finish for so long when told to stop.
     JOBS_LEASE: ClassVar[float] = 30.0
     JOBS_SWEEP: ClassVar[float] = 2.0
     JOBS_HINT_AGAIN: ClassVar[float] = 20.0
@@ -134,12 +137,7 @@ class Config(BaseSettings):
 
     _others: dict[str, Any] = PrivateAttr(default_factory=dict)
 
-    @field_validator("MAIL_USE_SSL")
-    @classmethod
-    def _one_kind_of_encryption(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("MAIL_USE_TLS"):
-            raise ValueError("and MAIL_USE_TLS are both on; STARTTLS and TLS exclude each other")
-        return value
+    _encryption = field_validator("MAIL_USE_SSL")(one_kind_of_encryption)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -164,6 +162,11 @@ class Config(BaseSettings):
     def RATELIMIT_STORAGE_URI(self) -> str:
         """Limits are counted in one place for all processes."""
         return self.REDIS_URL
+
+    @property
+    def METRICS_FOLDER(self) -> str | None:
+        """Where several processes count together: a variable of prometheus_client, not of ours."""
+        return os.environ.get("PROMETHEUS_MULTIPROC_DIR")
 
     @property
     def CELERY(self) -> dict[str, Any]:
@@ -220,7 +223,10 @@ class TestingConfig(Config):
 class ProductionConfig(Config):
     """The internet: refuses to start with what is fine only on a laptop."""
 
+    SESSION_COOKIE_NAME: ClassVar[str] = "__Host-session"
+    SESSION_COOKIE_PATH: ClassVar[str] = "/"
     SESSION_COOKIE_SECURE: ClassVar[bool] = True
+    REMEMBER_COOKIE_NAME: ClassVar[str] = "__Host-remember_token"
     REMEMBER_COOKIE_SECURE: ClassVar[bool] = True
     HSTS: ClassVar[bool] = True
     PREFERRED_URL_SCHEME: ClassVar[str] = "https"
@@ -234,6 +240,7 @@ class ProductionConfig(Config):
     _database = field_validator("DATABASE_URL")(shared)
     _sender = field_validator("MAIL_DEFAULT_SENDER")(answerable)
     _readers = field_validator("ADMINS")(somebody)
+    _hosts = field_validator("TRUSTED_HOSTS")(known_hosts)
 
     @field_validator("CELERY_BROKER_URL", "REDIS_URL", "MAIL_SERVER")
     @classmethod
@@ -241,15 +248,6 @@ class ProductionConfig(Config):
         if value.startswith("memory:") and info.field_name == "CELERY_BROKER_URL":
             raise ValueError("is the memory of one process; no worker would see a task")
         return required(value)
-
-    @field_validator("TRUSTED_HOSTS")
-    @classmethod
-    def _known_hosts(cls, value: list[str] | None, info: ValidationInfo) -> list[str]:
-        if value:
-            return value
-        if info.data.get("SERVER_NAME"):
-            return [info.data["SERVER_NAME"].partition(":")[0]]
-        raise ValueError("is missing; list the host names of this site, or set SERVER_NAME")
 
     @field_validator("DEBUG")
     @classmethod
@@ -292,7 +290,8 @@ def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = N
         raise ConfigurationError(explain(chosen.__name__, error)) from None
     except SettingsError as error:
         raise ConfigurationError(f"A file in {folder} cannot be read: {error}.") from None
-    settings._others = {key: value for key, value in values.items() if key not in known}
+    others = {key: value for key, value in values.items() if key not in known}
+    settings._others = host_cookies(others) if chosen is ProductionConfig else others
     return settings
 
 

@@ -7,6 +7,7 @@ processes with the new code and settings before it stops the old ones.
 import multiprocessing
 import os
 import sys
+import tempfile
 from typing import Any
 
 from granian._granian import ListenerSpec
@@ -57,7 +58,15 @@ def serve() -> None:
     for name in ("config", "settings"):  # so that a reload reads their new code too
         del sys.modules[name]
     multiprocessing.set_start_method("fork")  # which hands the sockets on
-    Server(
+    with tempfile.TemporaryDirectory(prefix="metrics-") as folder:
+        if settings.METRICS_TOKEN:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        server(settings).serve()
+
+
+def server(settings: config.Config) -> Server:
+    """Return the server that `settings` describe."""
+    return Server(
         "application:application",
         address=settings.HOST,
         port=settings.PORT,
@@ -74,7 +83,7 @@ def serve() -> None:
         # Seconds: longer than a request should take, shorter than whoever stops this waits.
         workers_kill_timeout=25,
         static_path_mount=[config.BASE_DIR / "app" / "static"],
-    ).serve()
+    )
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ import os
 import re
 import runpy
 from email.utils import parseaddr
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, ValidationInfo
 
 DATABASES = ("postgresql", "postgresql+psycopg", "postgres", "sqlite")
 REDIS = ("redis", "rediss", "sentinel")
@@ -79,6 +80,22 @@ def somebody(value: list[str]) -> list[str]:
     return value
 
 
+def one_kind_of_encryption(value: bool, info: ValidationInfo) -> bool:
+    """Return MAIL_USE_SSL; raises ValueError when it is on beside MAIL_USE_TLS."""
+    if value and info.data.get("MAIL_USE_TLS"):
+        raise ValueError("and MAIL_USE_TLS are both on; STARTTLS and TLS exclude each other")
+    return value
+
+
+def known_hosts(value: list[str] | None, info: ValidationInfo) -> list[str]:
+    """Return the hosts `value`, or the one SERVER_NAME names; raises ValueError without either."""
+    if value:
+        return value
+    if info.data.get("SERVER_NAME"):
+        return [info.data["SERVER_NAME"].partition(":")[0]]
+    raise ValueError("is missing; list the host names of this site, or set SERVER_NAME")
+
+
 def _database(value: str) -> str:
     scheme = _scheme(value)
     if value and scheme not in DATABASES:
@@ -129,6 +146,30 @@ def _scheme(url: str) -> str:
     return url.partition("://")[0] if "://" in url else ""
 
 
+def _dsn(value: str) -> str:
+    parts = urlsplit(value)
+    served = _scheme(value) in ("http", "https") and parts.hostname and parts.username
+    if not served or not re.search(r"/\d+\Z", parts.path):
+        raise ValueError("is no address like https://key@host/1; Sentry calls it the DSN")
+    return value
+
+
+def _needs(package: str) -> AfterValidator:
+    """Refuse a value that would do nothing, because an optional package is not installed."""
+
+    def check(value: str) -> str:
+        try:
+            distribution(package)
+        except PackageNotFoundError:
+            raise ValueError(
+                f"needs the package {package}, which is not installed; install "
+                "requirements-extras.txt instead of requirements.txt, or leave it empty"
+            ) from None
+        return value
+
+    return AfterValidator(check)
+
+
 def _begins_with(*schemes: str) -> AfterValidator:
     def check(value: str) -> str:
         scheme = _scheme(value)
@@ -147,6 +188,10 @@ DatabaseURL = Annotated[Secret, AfterValidator(_database)]
 BrokerURL = Annotated[Secret, _begins_with(*REDIS, "amqp", "amqps", "memory")]
 ResultURL = Annotated[Secret, _begins_with(*REDIS, "rpc", "db+postgresql+psycopg")]
 StoreURL = Annotated[Secret, _begins_with("redis", "rediss", "memory")]
+SentryDSN = Annotated[Secret, AfterValidator(_dsn), _needs("sentry-sdk")]
+OtlpEndpoint = Annotated[
+    Secret, _begins_with("http", "https"), _needs("opentelemetry-exporter-otlp-proto-http")
+]
 CommaSeparated = Annotated[list[str], BeforeValidator(_split)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 MailAddresses = Annotated[CommaSeparated, AfterValidator(_mail_addresses)]
@@ -198,6 +243,27 @@ def secrets_folder(path: str | None) -> Path | None:
     if path:
         raise ConfigurationError(f"SECRETS_DIR names {path}, which is no folder.")
     return None
+
+
+def host_cookies(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values`; raises ConfigurationError when browsers would drop our cookies for them.
+
+    The names begin with `__Host-`, which binds a cookie to this host and to TLS. A browser drops
+    such a cookie without a word when it is also for other hosts, for some paths, or for HTTP.
+    """
+    accepted = {"DOMAIN": (None, ""), "PATH": ("/", None), "SECURE": (True,)}
+    wrong = [
+        name
+        for cookie in ("SESSION_COOKIE", "REMEMBER_COOKIE")
+        for part, fine in accepted.items()
+        if values.get(name := f"{cookie}_{part}", fine[0]) not in fine
+    ]
+    if wrong:
+        raise ConfigurationError(
+            f"ProductionConfig cannot be used with {' and '.join(wrong)}: cookies that begin with "
+            "__Host- are for one host, for all its paths, and for HTTPS alone. Remove the setting."
+        )
+    return values
 
 
 def explain(name: str, error: ValidationError) -> str:

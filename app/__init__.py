@@ -7,7 +7,7 @@ from flask import Flask
 
 import config
 from app.cli import register_commands
-from app.core import celery, database, mail, menu, requests, security
+from app.core import celery, database, mail, menu, requests, security, traces
 from app.core.errors import register_error_pages
 from app.core.logging import configure_logging
 from app.extensions import csrf, db
@@ -46,6 +46,7 @@ def initialize_extensions(app: Flask) -> None:
     csrf.init_app(app)
     security.init_app(app)
     celery.init_app(app)
+    traces.init_app(app)
     mail.init_app(app)
     menu.init_app(app)
     init_jobs(app)

@@ -1,18 +1,60 @@
 """Commands of the whole application."""
 
 import sys
+from dataclasses import dataclass
 
 import click
-from celery import Celery
 from flask import Flask, current_app
 from flask.cli import ScriptInfo, with_appcontext
-from sqlalchemy import Engine
 from werkzeug.utils import import_string
 
 from app.core import checks
+from app.core.checks import Probe
 from app.extensions import db
+from app.jobs import checks as jobs_checks
 
 SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the doctor's table: what is asked, what helps, what must answer before."""
+
+    probe: Probe
+    remedy: str
+    needs: str = ""
+
+
+ROWS = {
+    "database": Row(checks.database, "Start it, or correct DATABASE_URL."),
+    "migrations": Row(checks.migrations, "Run `make migrate`.", "database"),
+    "broker": Row(checks.broker, "Start it, or correct CELERY_BROKER_URL."),
+    "workers": Row(
+        checks.workers,
+        "Start `celery -A celery_worker.celery worker`; its `-Q`, if any, must name each queue.",
+        "broker",
+    ),
+    "jobs": Row(
+        jobs_checks.jobs,
+        "Read the workers' log, restart them, or start more; `flask jobs stats` says which task.",
+        "migrations",
+    ),
+    "beat": Row(
+        jobs_checks.beat,
+        "Start `celery -A celery_worker.celery beat`; it ticks every half minute.",
+        "migrations",
+    ),
+    "mail server": Row(
+        checks.smtp, "Start it, or correct MAIL_SERVER and the other MAIL_ settings."
+    ),
+    "proxies": Row(checks.proxies, "Set PROXY_HOPS to the number of proxies in front."),
+    "disk": Row(checks.disk, "Make room there: old logs and backups first."),
+    "clock": Row(
+        jobs_checks.clock,
+        "Let both machines take their time from one server (NTP): codes and links expire by it.",
+        "database",
+    ),
+}
 
 
 def register_commands(app: Flask) -> None:
@@ -27,49 +69,26 @@ def register_commands(app: Flask) -> None:
 @click.command
 @with_appcontext
 def doctor() -> None:
-    """Check that what the application depends on answers, and say what to do where not."""
+    """Check what the application depends on; say what to do where it fails, and exit with 1."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    remedies = {
-        "database": (checks.database, "Start it, or correct DATABASE_URL."),
-        "migrations": (_migrations, "Run `make migrate`."),
-        "broker": (checks.broker, "Start it, or correct CELERY_BROKER_URL."),
-        "worker": (_worker, "Start `celery -A celery_worker.celery worker`."),
-        "mail server": (
-            checks.smtp,
-            "Start it, or correct MAIL_SERVER and the other MAIL_ settings.",
-        ),
-    }
-    failures = 0
-    click.echo(f"ok    configuration  {app.config['APP_NAME']} can start with it.")
-    for name, (probe, remedy) in remedies.items():
-        failure = checks.failure_of(probe, app, SECONDS)
-        if failure:
-            failures += 1
-            click.echo(f"FAIL  {name:<14} {failure.rstrip('.')}. {remedy}")
-        else:
-            click.echo(f"ok    {name}")
-    if failures:
+    redact = app.extensions["redactor"]
+    # A configuration that cannot be used ends every command before it begins, with all reasons.
+    tell("ok", "configuration", f"{app.config['APP_NAME']} can start with it.")
+    verdicts: dict[str, str] = {"": "ok"}
+    for name, row in ROWS.items():
+        if verdicts[row.needs] not in ("ok", "warn"):
+            verdicts[name] = "-"
+            tell("-", name, f"Unknown without: {row.needs}.")
+            continue
+        finding = checks.examine(row.probe, app, SECONDS)
+        verdicts[name] = finding.verdict
+        tell(finding.verdict, name, redact(finding.words))
+        if finding.verdict != "ok":
+            tell("", "", row.remedy)
+    if "FAIL" in verdicts.values():
         sys.exit(1)
 
 
-def _migrations(app: Flask) -> None:
-    """Raise RuntimeError when the database has not had every migration."""
-    with app.app_context():
-        settings = app.extensions["migrate"].migrate.get_config()
-        scripts = import_string("alembic.script.ScriptDirectory").from_config(settings)
-        head = scripts.get_current_head()
-        if _revision(db.engine) != head:
-            raise RuntimeError("the database lacks the newest migrations")
-
-
-def _revision(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        context = import_string("alembic.runtime.migration.MigrationContext")
-        return context.configure(connection).get_current_revision()
-
-
-def _worker(app: Flask) -> None:
-    """Raise RuntimeError when no worker answers a ping."""
-    celery: Celery = app.extensions["celery"]
-    if not celery.control.ping(timeout=2.0):
-        raise RuntimeError("no worker answers")
+def tell(verdict: str, name: str, words: str) -> None:
+    """Print a line of the table."""
+    click.echo(f"{verdict:<5} {name:<14} {words}".rstrip())

@@ -13,6 +13,7 @@ from app.jobs.models import Job
 from app.models import Base, utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import Inbox, csrf_token, post, text_of
+from tests.test_auth_password import grow_old
 
 EMAIL = "ada@example.com"
 
@@ -82,20 +83,17 @@ def test_posting_needs_a_token(app: Flask, member: FlaskClient) -> None:
         assert user_of(EMAIL).deletion_asked_at is None
 
 
-def test_deletion_needs_the_password(app: Flask, member: FlaskClient) -> None:
-    for password in ("", "wrong password", "x" * 10_000):
-        assert post(member, "/users/delete", password=password).status_code == 422
+def test_deletion_asks_whose_sign_in_is_old(app: Flask, member: FlaskClient) -> None:
+    token = csrf_token(member, "/users/delete")
+    grow_old(member)
+    answer = member.post("/users/delete", data={"csrf_token": token})
+    assert answer.location == "/users/verify?next=/users/delete"
     with app.app_context():
         assert user_of(EMAIL).deletion_asked_at is None
-        assert user_of(EMAIL).failed_sign_ins == 2, "guessing is counted here too"
-
-
-def test_guessing_at_the_deletion_is_locked(app: Flask, member: FlaskClient) -> None:
-    for _ in range(5):
-        post(member, "/users/delete", password="wrong password")
-    assert post(member, "/users/delete", password=PASSWORD).status_code == 422
+    assert post(member, answer.location, password=PASSWORD).location == "/users/delete"
+    assert post(member, "/users/delete").location == "/users/login"
     with app.app_context():
-        assert user_of(EMAIL).deletion_asked_at is None
+        assert user_of(EMAIL).deletion_asked_at
 
 
 def test_signing_in_within_a_week_offers_to_keep_the_account(
@@ -103,7 +101,7 @@ def test_signing_in_within_a_week_offers_to_keep_the_account(
 ) -> None:
     other = app.test_client()
     sign_in(other, EMAIL, remember="y")
-    assert post(member, "/users/delete", password=PASSWORD).location == "/users/login"
+    assert post(member, "/users/delete").location == "/users/login"
     for client in (member, other):
         assert "You are signed in" not in client.get("/").text
     assert sign_in(member, EMAIL).location == "/"
@@ -122,7 +120,7 @@ def test_after_a_week_nothing_is_left(app: Flask, member: FlaskClient) -> None:
     sign_in(app.test_client(), EMAIL)  # a second device, so there is a mail about it
     app.test_cli_runner().invoke(args=["auth", "grant", EMAIL, "admin"])
     sign_in(member, EMAIL)
-    post(member, "/users/delete", password=PASSWORD)
+    post(member, "/users/delete")
     run = app.extensions["celery"].tasks["app.auth.tasks.clean_up"]
     with app.app_context():
         run()
@@ -156,7 +154,7 @@ def test_mail_says_when_and_how_to_keep_the_account(live_app: Flask, inbox: Inbo
     add_user(live_app, EMAIL)
     client = live_app.test_client()
     sign_in(client, EMAIL)
-    post(client, "/users/delete", password=PASSWORD)
+    post(client, "/users/delete")
     mail = inbox.wait_for(EMAIL)
     assert mail["Subject"] == "Your account will be deleted"
     assert f"{utcnow() + timedelta(days=7):%d %B %Y}" in text_of(mail)

@@ -12,7 +12,7 @@ from sqlalchemy import event, select
 from app.auth.sessions import BrowserSession
 from app.extensions import db
 from app.models import utcnow
-from tests.auth_support import add_user, sign_in, user_of
+from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import csrf_token, post
 
 EMAIL = "ada@example.com"
@@ -103,6 +103,29 @@ def test_copy_of_a_cookie_is_worth_nothing_after_signing_out(app: Flask, user: s
         thief = app.test_client()
         thief.set_cookie(name, cookie.value)
         assert not is_in(thief)
+
+
+@pytest.mark.parametrize("fields", [{}, {"remember": "y"}])
+def test_copy_of_a_cookie_is_out_when_the_owner_confirms(
+    app: Flask, user: str, fields: dict[str, str]
+) -> None:
+    client = browser(app, **fields)
+    copies = {name: client.get_cookie(name) for name in ("session", "remember_token")}
+    assert post(client, "/users/verify", password="not the password").status_code == 422
+    kept = app.test_client()
+    assert copies["session"]
+    kept.set_cookie("session", copies["session"].value)
+    assert is_in(kept), "nothing was confirmed"
+    assert post(client, "/users/verify", password=PASSWORD).status_code == 302
+    for name, cookie in copies.items():
+        if cookie:
+            thief = app.test_client()
+            thief.set_cookie(name, cookie.value)
+            assert not is_in(thief), name
+    assert is_in(client)
+    assert len(sessions(app)) == 1
+    client.delete_cookie("session")
+    assert is_in(client) == bool(fields), "as before"
 
 
 def test_sessions_of_others_cannot_be_ended(app: Flask, user: str) -> None:

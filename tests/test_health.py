@@ -5,17 +5,15 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_migrate import Migrate
 
 from app import create_app
 from app.core import checks
-from app.extensions import db
 from tests.support import Valkey, free_port
 
 
@@ -149,23 +147,3 @@ def test_probes_need_neither_the_right_name_nor_the_database(tmp_path: Path) -> 
         session["_user_id"] = "somebody"
     assert client.get("/healthz", base_url="http://10.0.0.7:5000").status_code == 200
     assert client.get("/", base_url="http://10.0.0.7:5000").status_code == 400
-
-
-def test_the_doctor_names_what_is_wrong_and_what_to_do(
-    live_app: Flask, make_app: Callable[..., Flask], tmp_path: Path
-) -> None:
-    Migrate(live_app, db)
-    result = live_app.test_cli_runner().invoke(args=["doctor"])
-    assert result.exit_code == 0, result.output
-    assert {line.split()[0] for line in result.output.splitlines()} == {"ok"}
-    ill = make_app(
-        DATABASE_URL=f"sqlite:///{tmp_path / 'empty.db'}",
-        CELERY_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0",
-        MAIL_PORT=free_port(),
-    )
-    Migrate(ill, db)
-    result = ill.test_cli_runner().invoke(args=["doctor"])
-    assert result.exit_code == 1
-    failing = [line.split()[1] for line in result.output.splitlines() if line.startswith("FAIL")]
-    assert failing == ["migrations", "broker", "worker", "mail"]
-    assert "Run `make migrate`." in result.output

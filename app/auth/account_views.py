@@ -9,7 +9,8 @@ from flask_login import current_user
 from flask_security.utils import logout_user
 
 from app.auth import deletion, history, sessions
-from app.auth.forms import DeleteForm, ProfileForm
+from app.auth.forms import ConfirmForm, ProfileForm
+from app.auth.fresh import fresh
 from app.auth.models import User
 from app.auth.views import auth_blueprint
 from app.core.access import members
@@ -78,21 +79,17 @@ def profile() -> ResponseReturnValue:
 
 
 @auth_blueprint.route("/delete", methods=["GET", "POST"])
-@members
+@fresh
 def delete_account() -> ResponseReturnValue:
-    """Begin to delete the user's account, if the password is right."""
-    form = DeleteForm()
+    """Begin to delete the user's account."""
+    form = ConfirmForm()
     if form.validate_on_submit():
-        if deletion.is_proved(me(), form.password.data or ""):
-            last_day = deletion.begin(me())
-            logout_user()
-            db.session.commit()
-            flash(f"Your account will be deleted on {last_day}. Sign in to keep it.", "info")
-            return redirect(url_for("security.login"))
-        db.session.commit()  # the wrong password is counted
-        form.form_errors.append("The password is wrong.")
-    page = render_template("auth/delete.html", form=form, last_day=deletion.last_day(me()))
-    return page, 422 if form.errors or form.form_errors else 200
+        last_day = deletion.begin(me())
+        logout_user()
+        db.session.commit()
+        flash(f"Your account will be deleted on {last_day}. Sign in to keep it.", "info")
+        return redirect(url_for("security.login"))
+    return render_template("auth/delete.html", form=form, last_day=deletion.last_day(me()))
 
 
 @auth_blueprint.post("/delete/undo")

@@ -16,7 +16,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import events, history, mails
+from app.auth import events, history, mails, sessions
 from app.auth.models import AddressChange, Passkey, User
 from app.auth.settings import MESSAGES
 from app.extensions import db
@@ -59,8 +59,7 @@ def end_sessions(user: User) -> None:
 def stay_signed_in(user: User) -> None:
     """Keep this browser signed in; the moment of its last password stays what it is."""
     proved_at = session.get("fs_paa")
-    cookie = current_app.config.get("REMEMBER_COOKIE_NAME", "remember_token")
-    login_user(user, remember=cookie in request.cookies)
+    login_user(user, remember=sessions.remember_cookie() in request.cookies)
     session["fs_paa"] = proved_at
 
 

@@ -22,16 +22,6 @@ def init_app(app: Flask) -> None:
     flask_security.user_authenticated.connect(on_sign_in, app)
 
 
-def is_proved(user: User, password: str) -> bool:
-    """Tell whether `password` is the one of `user`; a wrong one counts as one at a sign-in."""
-    if user.is_locked():
-        return False
-    if user.password and user.verify_and_update_password(password):
-        return True
-    user.track_failed_authn("password")
-    return False
-
-
 def begin(user: User) -> str:
     """Note that the account is to be deleted, sign its owner out everywhere; return the day."""
     user.deletion_asked_at = utcnow()

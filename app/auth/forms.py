@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask_login import current_user
 from flask_security import ChangePasswordForm as BaseChangePasswordForm
 from flask_security import ForgotPasswordForm as BaseForgotPasswordForm
 from flask_security import LoginForm as BaseLoginForm
@@ -12,6 +13,7 @@ from flask_security import (
     TwoFactorVerifyCodeForm,
 )
 from flask_security import SendConfirmationForm as BaseSendConfirmationForm
+from flask_security import VerifyForm as BaseVerifyForm
 from flask_security.change_email import ChangeEmailForm as BaseChangeEmailForm
 from flask_security.forms import (
     EmailValidation,
@@ -34,6 +36,7 @@ from wtforms.fields.choices import SelectChoice  # pyright: ignore[reportAttribu
 from wtforms.validators import DataRequired, Length
 
 from app.auth import events, services
+from app.auth.settings import MESSAGES
 from app.forms import Form, single_line
 
 THEMES = {"system": "As the device", "light": "Light", "dark": "Dark"}
@@ -104,7 +107,19 @@ class TellsMalformed:
             self.email.errors, self.form_errors[:] = [*self.form_errors], []
 
 
-class ForgotPasswordForm(TellsMalformed, BaseForgotPasswordForm):
+class UnconfirmedToo(BaseForgotPasswordForm):
+    """Takes an address that nobody has confirmed: a new password by mail does that as well."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Forgive that the address is not confirmed, and nothing else."""
+        if super().validate(**kwargs):
+            return True
+        if self.requires_confirmation:
+            self.email.errors = []
+        return self.requires_confirmation
+
+
+class ForgotPasswordForm(TellsMalformed, UnconfirmedToo):
     """The address of somebody who has forgotten the password."""
 
 
@@ -123,6 +138,28 @@ class ChangePasswordForm(BaseChangePasswordForm):
     )
     submit = SubmitField("Set the password")
 
+    def validate(self, **kwargs: Any) -> bool:
+        """Count a wrong password as at a sign-in, and believe none while none is believed there."""
+        if is_refused_for_now(current_user, self.password, "MSG_INVALID_PASSWORD"):
+            return False
+        valid = super().validate(**kwargs)
+        if MESSAGES["MSG_INVALID_PASSWORD"][0] in self.password.errors:
+            current_user.track_failed_authn("password")
+        return valid
+
+
+class VerifyForm(BaseVerifyForm):
+    """The password again, before a sensitive step."""
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Refuse the right password too during a wait, as a sign-in does.
+
+        Asked when the password was compared: others may have guessed meanwhile.
+        """
+        return super().validate(**kwargs) and not is_refused_for_now(
+            self.user, self.password, "MSG_INVALID_PASSWORD"
+        )
+
 
 class ChangeEmailForm(BaseChangeEmailForm):
     """The address that shall be."""
@@ -131,6 +168,14 @@ class ChangeEmailForm(BaseChangeEmailForm):
         "New address", validators=[email_required, EmailValidation(verify=True), unique_user_email]
     )
     submit = SubmitField("Send the link")
+
+
+def is_refused_for_now(user: Any, field: Any, message: str) -> bool:
+    """Tell whether `user` has to wait; `field` then says what it says of a wrong value."""
+    if not user.is_locked():
+        return False
+    field.errors = [MESSAGES[message][0]]
+    return True
 
 
 class ConfirmForm(Form):
@@ -153,7 +198,9 @@ class VerifyCodeForm(TwoFactorVerifyCodeForm):
     )
 
     def validate(self, **kwargs: Any) -> bool:
-        """Refuse what can be no code before the library looks at it, as a wrong one."""
+        """Refuse during a wait without a look, and what can be no code as a wrong one."""
+        if is_refused_for_now(self.user, self.code, "MSG_TWO_FACTOR_INVALID_TOKEN"):
+            return False
         bare = (self.code.data or "").replace(" ", "")
         self.code.data = bare if bare.isascii() else "0"
         return super().validate(**kwargs)
@@ -165,6 +212,16 @@ class RecoveryForm(MfRecoveryForm):
     code = StringField(
         "Recovery code", validators=[DataRequired("Write one of the codes."), Length(max=40)]
     )
+
+    def validate(self, **kwargs: Any) -> bool:
+        """Count a wrong code as a wrong password; during a wait, look at none and use none up."""
+        user: Any = self.user
+        if is_refused_for_now(user, self.code, "MSG_INVALID_RECOVERY_CODE"):
+            return False
+        valid = super().validate(**kwargs)
+        if MESSAGES["MSG_INVALID_RECOVERY_CODE"][0] in self.code.errors:
+            user.track_failed_authn("recovery code", True)
+        return valid
 
 
 class NoRescueForm(TwoFactorRescueForm):
@@ -182,13 +239,3 @@ class ProfileForm(Form):
         render_kw={"autocomplete": "name"},
     )
     theme = SelectField("Colours", choices=[SelectChoice(*theme) for theme in THEMES.items()])
-
-
-class DeleteForm(Form):
-    """The password, asked again before something that matters."""
-
-    password = PasswordField(
-        "Your password",
-        [DataRequired("Write your password.")],
-        render_kw={"autocomplete": "current-password"},
-    )

@@ -110,7 +110,9 @@ def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: A
     """
     if authn_via == ["change"]:
         return
-    cookie = request.cookies.get(COOKIE, "")
+    secure = current_app.config["SESSION_COOKIE_SECURE"]
+    name = f"__Host-{COOKIE}" if secure else COOKIE
+    cookie = request.cookies.get(name, "")
     if not cookie or len(cookie) > COOKIE_LENGTH:
         cookie = secrets.token_urlsafe(24)
     key = hashlib.sha256(cookie.encode()).hexdigest()
@@ -124,12 +126,12 @@ def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: A
 
     def remember(response: Response) -> Response:
         response.set_cookie(
-            COOKIE,
+            name,
             cookie,
             max_age=KEPT_FOR,
             httponly=True,
             samesite="Lax",
-            secure=current_app.config["SESSION_COOKIE_SECURE"],
+            secure=secure,
         )
         return response
 

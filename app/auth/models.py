@@ -76,6 +76,10 @@ class User(Base, Timestamps, UserMixin):
         """Whether a code of an app is asked for after the password."""
         return bool(self.tf_primary_method and self.tf_totp_secret)
 
+    def verify_and_update_password(self, password: str) -> bool:
+        """Tell whether `password` is right; no one is for a user who has none."""
+        return self.password is not None and super().verify_and_update_password(password)
+
     def is_locked(self, form_error: list[str] | None = None) -> bool:
         """Tell whether no sign-in is accepted now, not even with the right password.
 

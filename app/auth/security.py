@@ -11,11 +11,12 @@ from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import forms, passkeys, passwords, services, two_factors
+from app.auth import confirmation, forms, passkeys, passwords, services, sessions, two_factors
 from app.auth.fresh import fresh
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
 from app.core import access
+from app.core.keys import derive
 from app.core.security import limit_rate
 from app.extensions import db
 
@@ -65,7 +66,10 @@ def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
 # What guards routes more than the library does.
 GUARDS: dict[str, Callable[[access.View], access.View]] = {
     "security.register": again_after_a_race,
+    "security.confirm_email": confirmation.guard,
     "security.change_password": fresh,
+    "security.verify": sessions.renewed,
+    "security.wan_verify_response": sessions.renewed,
     # The library would sign out somebody who is signed in and merely looks at this page.
     "security.two_factor_token_validation": anonymous_user_required,
 }
@@ -93,6 +97,7 @@ def init_app(app: Flask) -> None:
         forgot_password_form=forms.ForgotPasswordForm,
         send_confirmation_form=forms.SendConfirmationForm,
         change_password_form=forms.ChangePasswordForm,
+        verify_form=forms.VerifyForm,
         change_email_form=forms.ChangeEmailForm,
         render_template=render,
     )
@@ -105,6 +110,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["current_user"] = current_user
     # No request signs itself in; without this, each would be searched for a token.
     security.login_manager.request_loader(nobody)
+    confirmation.init_app(app)
     guard_routes(app)
 
 
@@ -128,7 +134,7 @@ def configure(app: Flask) -> None:
     # A colon would end the name in the address that an app reads from the picture.
     app.config.setdefault("SECURITY_TOTP_ISSUER", app.config["APP_NAME"].replace(":", " "))
     app.config.setdefault("SECURITY_WAN_RP_NAME", app.config["APP_NAME"])
-    secret = two_factors.derive(app, "secrets of second factors")
+    secret = derive(app, "secrets of second factors")
     app.config.setdefault("SECURITY_TOTP_SECRETS", {"1": secret})
 
 

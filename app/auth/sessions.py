@@ -8,17 +8,19 @@ import logging
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any
 
 import flask_login
 import flask_security
-from flask import Flask, after_this_request, current_app, g, request, session
+from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_security.utils import set_request_attr
 from sqlalchemy import ForeignKey, String, Uuid, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.auth import devices, services
 from app.auth.models import User
+from app.core.access import View
 from app.extensions import db
 from app.models import Base, UTCDateTime, utcnow
 
@@ -108,11 +110,55 @@ def on_sign_in(_: Flask, user: User, **__: Any) -> None:
     after_this_request(services.commit)
 
 
+def renewed(view: View) -> View:
+    """Let the session go on under a new name when `view` was shown again who is there.
+
+    A copy of the cookie from before must not come by what the session may do from now on.
+    """
+
+    @wraps(view)
+    def answer(**arguments: Any) -> Any:
+        proved_at = session.get("fs_paa")
+        response = view(**arguments)
+        if session.get("fs_paa") != proved_at:
+            _rename()
+        return response
+
+    return answer
+
+
+def _rename() -> None:
+    name = uuid.uuid4()
+    old = update(BrowserSession).where(BrowserSession.id == g.browser_session_id)
+    db.session.execute(old.values(id=name))
+    session["_user_id"] = str(name)
+    g.browser_session_id = name
+    if remember_cookie() in request.cookies:
+        session["_remember"] = "set"  # for the library, which then sends this cookie anew as well
+
+
 def on_sign_out(_: Flask, **__: Any) -> None:
     """End the session, so that a copy of its cookie is worth nothing."""
     if "browser_session_id" in g:
         _delete(g.pop("browser_session_id"))
         after_this_request(services.commit)
+    after_this_request(forget_browser)
+
+
+def remember_cookie() -> str:
+    """Return the name of the cookie of “Stay signed in”."""
+    return current_app.config.get("REMEMBER_COOKIE_NAME", flask_login.COOKIE_NAME)
+
+
+def forget_browser(response: Response) -> Response:
+    """Take the cookie of “Stay signed in” away.
+
+    The library does so without Secure, which browsers ignore where the name begins with `__Host-`.
+    """
+    if (name := remember_cookie()) in request.cookies:
+        secure = current_app.config["SESSION_COOKIE_SECURE"]
+        response.delete_cookie(name, secure=secure, httponly=True, samesite="Lax")
+    return response
 
 
 def _delete(session_id: uuid.UUID) -> None:

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import segno
-from flask import Flask, current_app
+from flask import current_app
 from flask_security import MfRecoveryCodesUtil, UserMixin
 from flask_security import Totp as BaseTotp
 from passlib.exc import UsedTokenError
@@ -14,21 +14,12 @@ from sqlalchemy import delete, func, or_, select, update
 
 from app.auth import history, mails
 from app.auth.models import RecoveryCode, User
+from app.core.keys import derive
 from app.extensions import db
 
 METHOD = "authenticator"
 STEP = 30  # seconds: a code is also taken one step early or late
 LENGTH = range(6, 11)  # digits of a code; RFC 6238 has 6 to 8
-
-
-def derive(app: Flask, purpose: str) -> str:
-    """Return a secret of this application for `purpose`, in hexadecimal digits.
-
-    It comes from SECURITY_PASSWORD_SALT, which must outlive a change of SECRET_KEY anyway: without
-    it no password is worth anything.
-    """
-    salt = str(app.config["SECURITY_PASSWORD_SALT"])
-    return hmac.new(salt.encode(), purpose.encode(), "sha256").hexdigest()
 
 
 class Totp(BaseTotp):

@@ -1,11 +1,14 @@
 """The Celery application, made from `app.config["CELERY"]`."""
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 from celery import Celery, Task
 from celery.signals import before_task_publish, setup_logging
 from flask import Flask, appcontext_popped, appcontext_pushed, current_app, g, has_app_context
+
+from app.core import traces
 
 # A worker takes from all of them in turn, so that a backlog in one does not delay the others.
 QUEUES = ("mail", "default", "long", "sweep")
@@ -53,7 +56,9 @@ class FlaskTask(Task):
         with self.flask_app.app_context():
             g.request_id = self.request.get("request_id")
             g.task_id = self.request.id
-            return self.run_in_context(*args, **kwargs)
+            carrier = self.request.get("trace")
+            with traces.continued(carrier, self.name) if carrier else nullcontext():
+                return self.run_in_context(*args, **kwargs)
 
     def run_in_context(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task, in the context that is there."""
@@ -85,10 +90,12 @@ def _use_outer_celery(_: Flask, **__: Any) -> None:
 
 
 @before_task_publish.connect
-def _send_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Send the id of the request along, so that its tasks log under the same id."""
-    if headers is not None and has_app_context() and g.get("request_id"):
-        headers["request_id"] = g.request_id
+def _send_ids(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Send the id of the request along, so that its tasks log under the same id, and its trace."""
+    if headers is None or not has_app_context():
+        return
+    ids = {"request_id": g.get("request_id"), "trace": traces.carrier()}
+    headers.update({name: value for name, value in ids.items() if value})
 
 
 @setup_logging.connect

@@ -165,6 +165,7 @@ def configure_logging(app: Flask) -> None:
     Logging belongs to the process: of several applications in one, the last one decides.
     """
     redact = Redactor(value for value in _texts(app.config) if type(value) is not str)
+    app.extensions["redactor"] = redact
     formatter = RedactingJsonFormatter if app.config["LOG_FORMAT"] == "json" else TextFormatter
     handlers = _handlers(app)
     logging.config.dictConfig(

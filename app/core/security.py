@@ -103,6 +103,11 @@ def add_security_headers(response: Response) -> Response:
     if "csp_nonce" in g and "Content-Security-Policy" not in already:
         headers["Content-Security-Policy"] = f"{POLICY} 'nonce-{g.csp_nonce}'"
         already.add("Content-Security-Policy")
+    if {"token", "email"}.intersection(request.view_args or ()):
+        # What such a path holds goes no further, not into a log as the Referer of the next page.
+        # The origin must: over HTTPS the CSRF protection asks for it.
+        headers["Referrer-Policy"] = "strict-origin"
+        already.add("Referrer-Policy")
     fixed = current_app.extensions["security_headers"]
     headers.extend([(name, value) for name, value in fixed if name not in already])
     if session and session.accessed:

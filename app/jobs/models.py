@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql import ColumnElement, literal
 from sqlalchemy.sql.functions import GenericFunction
 
+from app.jobs.arguments import Arguments
 from app.models import Base, UTCDateTime
 
 QUEUED, RUNNING = "queued", "running"
@@ -77,7 +78,7 @@ class Job(Base):
     task: Mapped[str] = mapped_column(String(255))
     queue: Mapped[str] = mapped_column(String(64))
     priority: Mapped[int] = mapped_column(default=5)  # 0 is first, 9 is last
-    arguments: Mapped[dict[str, Any]] = mapped_column(JSON)
+    arguments: Mapped[dict[str, Any]] = mapped_column(Arguments)
     dedupe_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     state: Mapped[str] = mapped_column(String(16), default=QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -96,6 +97,7 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(Text)
     owner: Mapped[str | None] = mapped_column(String(64), index=True)
     request_id: Mapped[str | None] = mapped_column(String(64))
+    trace: Mapped[dict[str, str] | None] = mapped_column(JSON(none_as_null=True), nullable=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=func.moment())
     started_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -124,6 +126,17 @@ Index(
     Job.finished_at,
     sqlite_where=~is_open,
     postgresql_where=~is_open,
+)
+# Few, and kept for long: who counts them need not look at all the others.
+is_buried: ColumnElement[bool] = Job.state.in_(
+    [literal_column(f"'{state}'") for state in (DEAD, HELD)]
+)
+Index(
+    "ix_jobs_buried",
+    Job.task,
+    Job.state,
+    sqlite_where=is_buried,
+    postgresql_where=is_buried,
 )
 
 

@@ -16,8 +16,10 @@ from flask import Flask, g
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.core import traces
 from app.extensions import db
 from app.jobs import store
+from app.jobs.arguments import UNREADABLE
 from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
 from app.jobs.heart import heart
 from app.jobs.models import CANCELLED, HELD
@@ -96,8 +98,9 @@ def _do(
         g.task_id = str(job.id)
         g.job = current = CurrentJob(job, lease, _seconds(task))
         try:
-            end = _run(task, job, lease, current)
-            return _record(task, job, lease, end, following, current)
+            with traces.continued(job.trace, job.task):
+                end = _run(task, job, lease, current)
+                return _record(task, job, lease, end, following, current)
         except LeaseLost:
             db.session.rollback()
             logger.warning("Job %s %s has another worker; this attempt is void", job.task, job.id)
@@ -150,6 +153,7 @@ def _run(task: Runnable, job: Claimed, lease: uuid.UUID, current: CurrentJob) ->
 
 def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: BaseException) -> End:
     """Return how a job ends whose run, or whose commit, raised `error`."""
+    traces.note(error)
     if current.receipt is not None:
         logger.error("Job %s %s is done, but failed then", job.task, job.id, exc_info=error)
         success = partial(store.succeed, result=None, receipt=current.receipt)
@@ -161,6 +165,8 @@ def _after_error(task: Runnable, job: Claimed, current: CurrentJob, error: BaseE
 
 def _fitting(task: Runnable, job: Claimed) -> dict[str, Any]:
     """Return the arguments; raises PermanentError when the task takes others by now."""
+    if UNREADABLE in job.arguments["kwargs"]:
+        raise PermanentError(f"The arguments are {UNREADABLE}.")
     try:
         task.signature_of_run().bind(*job.arguments["args"], **job.arguments["kwargs"])
     except TypeError as error:

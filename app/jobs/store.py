@@ -63,6 +63,7 @@ class Claimed:
     handoff_at: datetime | None
     cancelling: bool
     request_id: str | None
+    trace: dict[str, str] | None
 
 
 JOBS = cast(Table, Job.__table__)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import bootsteps, shared_task
+from celery import Task, bootsteps, shared_task
 from celery.schedules import crontab
 from flask import Flask, current_app
 from sqlalchemy.dialects import postgresql, sqlite
@@ -31,10 +31,12 @@ TASK = "app.jobs.sweep.sweep"
 BEAT = {TASK: {"task": TASK, "schedule": 30.0, "options": {"queue": QUEUE, "expires": 30.0}}}
 
 
-@shared_task(ignore_result=True, acks_late=False)
-def sweep() -> None:
+@shared_task(bind=True, ignore_result=True, acks_late=False)
+def sweep(self: Task) -> None:
     """Bury what no worker survived, plant what the schedule says, hint what is due."""
     try:
+        if self.request.get("celery_beat_task"):
+            beat("beat")  # for `flask doctor`: whoever asks may be on another host than beat
         look()
     except DATABASE_DOWN as error:
         # Every few seconds, in every worker: one line is enough, and there is nothing to undo.

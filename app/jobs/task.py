@@ -10,9 +10,11 @@ from flask import g, has_app_context
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core import traces
 from app.core.celery import FlaskTask
 from app.extensions import db
 from app.jobs import relay, runner
+from app.jobs.arguments import Sealed
 from app.jobs.current import CurrentJob
 from app.jobs.models import Job, moment
 
@@ -94,6 +96,7 @@ class DurableTask(FlaskTask):
             "hinted_at": moment() if now else None,
             "owner": None if owner is None else str(owner),
             "request_id": g.get("request_id") if has_app_context() else None,
+            "trace": traces.carrier(),
         }
         job = self._insert_once(values) if dedupe_key else self._add(values)
         hint = (str(job.id), self.name, values["queue"], priority) if now else None
@@ -127,7 +130,8 @@ class DurableTask(FlaskTask):
                 f"{self.name} cannot be enqueued: its arguments are {len(text.encode())} bytes "
                 f"of JSON, and {ARGUMENTS_SIZE} is the limit. Store the data and pass its id."
             )
-        return json.loads(text)
+        read = json.loads(text)
+        return Sealed(read) if self.secret_arguments else read
 
     def signature_of_run(self) -> inspect.Signature:
         """Return what the task's function takes."""

@@ -96,6 +96,7 @@ def secrets(folder: Path, database: str, valkey: Valkey) -> Path:
     values = {
         "SECRET_KEY": os.urandom(32).hex(),
         "SECURITY_PASSWORD_SALT": os.urandom(32).hex(),
+        "METRICS_TOKEN": MARKER,
         "DATABASE_URL": re.sub(r"host=.*", "host=/run/postgresql", database),
         "CELERY_BROKER_URL": valkey.url(0),
         "REDIS_URL": valkey.url(1),
@@ -203,6 +204,7 @@ def test_image_holds_no_secret_no_build_tool_and_nothing_that_its_user_may_write
         "config.py",
         "instance",
         "migrations",
+        "requirements-extras.txt",
         "requirements.txt",
         "scripts",
         "server.py",
