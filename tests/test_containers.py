@@ -1,4 +1,4 @@
-"""What containers are made of: the Dockerfile, the Compose files, Caddy in front, the health check."""
+"""What containers are made of: Dockerfile, Compose files, Caddy in front, the health check."""
 
 import json
 import os

@@ -88,6 +88,7 @@ class Site:
     browser: Browser
     containers: dict[str, Container]
     start: Callable[[str], Container]
+    port: int
 
 
 def secrets(folder: Path, database: str, valkey: Valkey) -> Path:
@@ -165,7 +166,7 @@ def site(
         containers = {name: start(name) for name in ("web", "worker", "beat")}
         processes.append(caddy(folder, port + 1, port))
         authority = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-        yield Site(Browser(f"https://localhost:{port + 1}", authority), containers, start)
+        yield Site(Browser(f"https://localhost:{port + 1}", authority), containers, start, port)
     finally:
         for process in reversed(processes):
             process.kill()
@@ -246,9 +247,13 @@ def test_static_files_are_compressed_and_kept(site: Site) -> None:
             assert len(response.read()) < 20_000
 
 
-def test_measures_are_not_shown_to_the_world(site: Site) -> None:
+def test_metrics_are_shown_behind_caddy_and_with_their_token_only(site: Site) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         site.browser.open("/metrics")
+    token = {"Authorization": f"Bearer {MARKER}"}
+    request = urllib.request.Request(f"http://127.0.0.1:{site.port}/metrics", headers=token)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as response:
+        assert "stockpot_requests_total" in response.read().decode()
 
 
 @pytest.mark.parametrize("name", ["web", "worker", "beat"])
