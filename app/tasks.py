@@ -22,9 +22,13 @@ logger = logging.getLogger(__name__)
     permanent=(ValueError,),  # an address or a subject that no mail can have
 )
 def send_email(
-    to: str, template: str, context: dict[str, Any], reply_to: str | None = None
+    to: str,
+    template: str,
+    context: dict[str, Any],
+    reply_to: str | None = None,
+    language: str = mail.ENGLISH,
 ) -> None:
-    """Send the mail that `template` makes of `context` to the address `to`.
+    """Send the mail that `template` makes of `context` to the address `to`, in `language`.
 
     Tries again for up to an hour, waiting ever longer. A refusal for good is not tried again. A
     copy, which a process that dies at the wrong moment can cause, has the same Message-ID.
@@ -36,6 +40,7 @@ def send_email(
         message_id=str(current_job.id or uuid.uuid4()),
         date=current_job.created_at,
         reply_to=reply_to,
+        language=language,
     )
     try:
         current_job.receipt = current_app.extensions["smtp"].send(message, current_job.handoff)

@@ -52,7 +52,7 @@ def test_a_new_password_ends_all_other_sessions(live_app: Flask, inbox: Inbox) -
     assert sign_in(there, email, NEW).status_code == 302
 
     mail = inbox.wait_for_subject(email, "Your password was changed")
-    assert "UTC, from 127.0.0.1." in text_of(mail)
+    assert "at the address 127.0.0.1" in text_of(mail)
     assert "If it was you, there is nothing to do." in text_of(mail)
 
 

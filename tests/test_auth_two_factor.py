@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from app.auth.models import RecoveryCode, User
 from app.extensions import db
+from tests.auth_support import link
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
 from tests.test_auth_password import grow_old, is_in
@@ -57,7 +58,7 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
     phone, codes = turn_on(client)
     assert len(set(codes)) == 10
     mail = inbox.wait_for_subject(email, "Two factors are on")
-    assert "UTC, from 127.0.0.1." in text_of(mail)
+    assert "at the address 127.0.0.1" in text_of(mail)
     assert "You have 10 recovery codes" in client.get("/users/two-factor").text
     assert codes[0] not in client.get("/users/two-factor").text
 
@@ -73,7 +74,7 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
     assert post(lost, RECOVERY, code=codes[3].upper().replace("-", " ")).location == "/"
     assert is_in(lost)
     mail = inbox.wait_for_subject(email, "A recovery code was used")
-    assert "9 codes are left." in text_of(mail)
+    assert "Codes left: 9." in text_of(mail)
 
     fresh = post(client, "/users/two-factor/codes", form="/users/two-factor").text
     assert not set(codes) & set(re.findall(r"<code>([0-9a-f-]+)</code>", fresh))
@@ -170,6 +171,17 @@ def test_a_new_password_between_the_steps_ends_the_sign_in(
         db.session.commit()
     answer = client.get(CODE)
     assert answer.location == "/users/login"
+    assert not is_in(client)
+
+
+def test_a_new_password_by_mail_keeps_the_second_factor(
+    app: Flask, client: FlaskClient, user: str, protected: tuple[TOTP, list[str]]
+) -> None:
+    post(client, "/users/reset", email=user)
+    new = "another pot entirely"
+    post(client, link(app, "reset", "reset_link"), password=new, password_confirm=new)
+    assert not is_in(client)
+    assert sign_in(client, user, new).location.startswith(CODE)
     assert not is_in(client)
 
 

@@ -70,6 +70,14 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in map(anchor_of, headings), link
 
 
+def test_every_test_that_is_named_exists() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) > 50
+    for file, test in named:
+        assert re.search(rf"^def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE), test
+
+
 def test_the_image_serves_with_the_command_of_the_procfile() -> None:
     procfile = (ROOT / "Procfile").read_text("utf-8")
     web = re.findall(r"^web: exec (.+)$", procfile, re.MULTILINE)

@@ -14,11 +14,12 @@ from sqlalchemy.orm import Session
 
 from app.extensions import db
 from app.jobs import relay, services, store, sweep
-from app.jobs.models import CANCELLED, Heartbeat, Job
+from app.jobs.models import CANCELLED, DEAD, HELD, SUCCEEDED, Heartbeat, Job, moment
 from app.jobs.relay import JobsNotCommitted
 from app.jobs.task import ArgumentsRefused
 from app.models import utcnow
 from app.tasks import send_email
+from tests.jobs_support import command
 from tests.jobs_tasks import keep_secret, note
 from tests.support import Valkey
 
@@ -262,3 +263,20 @@ def test_secret_arguments_are_stars(app: Flask) -> None:
         job.task = "tests.nobody.knows"
         assert "recipe" not in str(services.shown_arguments(job))
         db.session.rollback()
+
+
+def test_a_purge_keeps_what_is_young(app: Flask) -> None:
+    ages = {SUCCEEDED: (6, 8), DEAD: (89, 91), CANCELLED: (6, 8), HELD: (89, 91)}
+    with app.app_context():
+        for state, days in ages.items():
+            for day in days:
+                values = {"arguments": {}, "max_attempts": 1, "due_at": moment()}
+                job = Job(task="t", queue="default", state=state, **values)
+                job.finished_at = moment(-86400.0 * day)
+                job.note = str(day)
+                db.session.add(job)
+        db.session.commit()
+        assert "4 jobs are deleted" in command(app, "purge")
+        db.session.rollback()
+        left = {(job.state, job.note) for job in db.session.scalars(select(Job))}
+        assert left == {(state, str(days[0])) for state, days in ages.items()}

@@ -25,15 +25,12 @@ from app.jobs.models import (
     Job,
     moment,
 )
-from app.tasks import send_email
 from tests import jobs_tasks as tasks
 from tests.jobs_support import command, ended, read
 from tests.support import Inbox, Process, Valkey, wait_until
 
 Enqueue = Callable[..., uuid.UUID]
 DAY = 86400.0
-TEMPLATE = "main/mail/contact"
-LETTER = {"name": "Ada", "email": "ada@example.com", "message": "Soup"}
 
 
 @pytest.fixture(scope="module")
@@ -261,23 +258,6 @@ def test_the_schedule_is_made_up_for_once(app: Flask, jobs_worker: Process) -> N
         assert len(set(ticks())) == 2
 
 
-def test_a_purge_keeps_what_is_young(app: Flask) -> None:
-    ages = {SUCCEEDED: (6, 8), DEAD: (89, 91), CANCELLED: (6, 8), HELD: (89, 91)}
-    with app.app_context():
-        for state, days in ages.items():
-            for day in days:
-                values = {"arguments": {}, "max_attempts": 1, "due_at": moment()}
-                job = Job(task="t", queue="default", state=state, **values)
-                job.finished_at = moment(-DAY * day)
-                job.note = str(day)
-                db.session.add(job)
-        db.session.commit()
-        assert "4 jobs are deleted" in command(app, "purge")
-        db.session.rollback()
-        left = {(job.state, job.note) for job in db.session.scalars(select(Job))}
-        assert left == {(state, str(days[0])) for state, days in ages.items()}
-
-
 def test_the_dead_are_reported_to_the_administrators(
     app: Flask, enqueue: Enqueue, inbox: Inbox
 ) -> None:
@@ -300,25 +280,3 @@ def test_numbers_and_health(app: Flask, enqueue: Enqueue, tmp_path: Path) -> Non
 
 def health(app: Flask, *words: str) -> int:
     return app.test_cli_runner().invoke(args=["jobs", "health", *words]).exit_code
-
-
-def test_a_mail_is_named_after_its_job(app: Flask, enqueue: Enqueue, inbox: Inbox) -> None:
-    job_id = enqueue(send_email, "grace@example.com", TEMPLATE, LETTER)
-    job = ended(app, job_id)
-    message = inbox.wait_for("grace@example.com")
-    assert message["Message-ID"] == f"<{job_id}@localhost>"
-    assert message["Date"].datetime == job.created_at.replace(microsecond=0)
-    assert (job.state, job.receipt) == (SUCCEEDED, "OK")
-
-
-def test_a_refused_recipient_is_dead_and_delays_nobody(
-    app: Flask, enqueue: Enqueue, inbox: Inbox
-) -> None:
-    inbox.refusals = ["550 no such mailbox"]
-    job = ended(app, enqueue(send_email, "nobody@example.com", TEMPLATE, LETTER))
-    assert (job.state, job.attempts) == (DEAD, 1)
-    assert "no such mailbox" in str(job.error)
-    job = ended(app, enqueue(send_email, "a\nb@example.com", TEMPLATE, LETTER))
-    assert (job.state, job.attempts) == (DEAD, 1)
-    enqueue(send_email, "grace@example.com", TEMPLATE, LETTER)
-    inbox.wait_for("grace@example.com")

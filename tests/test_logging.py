@@ -1,13 +1,10 @@
-"""Log lines: what they look like, where they go, and which request and task they belong to."""
+"""Log lines: what they look like, and which request and task they belong to."""
 
 import json
 import logging
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from flask import Flask
@@ -17,20 +14,12 @@ from app import create_app
 from app.auth.models import User
 from app.extensions import db
 from app.models import utcnow
-from tests.support import ROOT, Inbox, Process, post
+from tests.log_support import own_handlers  # noqa: F401 - a fixture for every test here
+from tests.support import Inbox, Process, post
 
 PASSWORD = "a stockpot full of soup"
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def own_handlers(capsys: Capture) -> Iterator[None]:
-    """Leave no handler behind; what `capsys` reads is what a test's own applications print."""
-    yield
-    for handler in logging.getLogger().handlers[:]:
-        logging.getLogger().removeHandler(handler)
-        handler.close()
 
 
 def example() -> logging.LogRecord:
@@ -124,61 +113,6 @@ def test_the_level_is_obeyed(capsys: Capture, level: str, expected: list[str]) -
         logger.error("e")
         lines = capsys.readouterr().out.splitlines()
         assert re.findall(r": (\w) \[in", "\n".join(lines)) == expected
-
-
-@pytest.mark.parametrize("log_format", ["text", "json"])
-def test_the_file_has_what_the_console_has(
-    capsys: Capture, tmp_path: Path, log_format: str
-) -> None:
-    path = tmp_path / "made" / "on demand" / "app.log"
-    app = create_app("config.TestingConfig", LOG_FILE=path, LOG_FORMAT=log_format)
-    app.logger.info("Grüße")
-    assert path.read_text(encoding="utf-8") == capsys.readouterr().out
-
-
-WRITER = """
-import logging, sys
-from app import create_app
-from app.core import logging as ours
-ours.FILE_SIZE = 120_000
-create_app("config.TestingConfig", LOG_FILE=sys.argv[1])
-sys.stdin.readline()
-for number in range(2000):
-    logging.getLogger("writer").info("writer %s wrote line %s", sys.argv[2], number)
-"""
-
-
-def test_no_line_is_lost_when_four_processes_write_and_rotate(tmp_path: Path) -> None:
-    path = tmp_path / "app.log"
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), str(number)],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        for number in range(4)
-    ]
-    try:
-        for writer in writers:
-            assert writer.stdin
-            writer.stdin.write("start\n")
-            writer.stdin.flush()
-        for writer in writers:
-            writer.communicate(timeout=60)
-            assert writer.returncode == 0
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.communicate()
-    files = [*tmp_path.glob("app.log*")]
-    assert len(files) > 3, "it was rotated several times"
-    text = "".join(file.read_text(encoding="utf-8") for file in files)
-    lines = re.findall(r"^.* INFO: writer (\d) wrote line (\d+) \[in .*\]$", text, re.MULTILINE)
-    assert sorted((int(who), int(which)) for who, which in lines) == [
-        (who, which) for who in range(4) for which in range(2000)
-    ]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ def init_app(app: Flask) -> None:
         exports,
         history,
         lockout,
-        notices,
+        mails,
         security,
         sessions,
         tasks,
@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
     sessions.init_app(app)
     events.init_app(app)
     addresses.init_app(app)
-    notices.init_app(app)
+    mails.init_app(app)
     history.init_app(app)
     lockout.init_app(app)
     deletion.init_app(app)

@@ -67,10 +67,11 @@ def security_log() -> ResponseReturnValue:
 @auth_blueprint.route("/profile", methods=["GET", "POST"])
 @members
 def profile() -> ResponseReturnValue:
-    """Show and change the user's name and colours."""
+    """Show and change the user's name, language of mails and colours."""
     form = ProfileForm(obj=me())
     if form.validate_on_submit():
         me().display_name = form.display_name.data or None
+        me().language = form.language.data
         me().theme = form.theme.data
         db.session.commit()
         flash("Your profile is changed.", "success")

@@ -8,7 +8,7 @@ import flask_security
 from flask import Flask, flash, url_for
 from markupsafe import Markup
 
-from app.auth import history, mails, services, sessions
+from app.auth import history, languages, mails, services, sessions
 from app.auth.models import User
 from app.models import utcnow
 
@@ -24,15 +24,14 @@ def init_app(app: Flask) -> None:
 
 def begin(user: User) -> str:
     """Note that the account is to be deleted, sign its owner out everywhere; return the day."""
-    user.deletion_asked_at = utcnow()
-    day = last_day(user) or ""
+    user.deletion_asked_at = now = utcnow()
     history.record(user, "deletion_begun")
-    mails.tell(
-        user, "auth/mail/deletion_begun", day=day, link=url_for("security.login", _external=True)
-    )
+    day = languages.day(now + GRACE, user.language)
+    link = url_for("security.login", _external=True)
+    mails.tell(user, "auth/mail/deletion_begun", day=day, link=link)
     sessions.end_all(user)
     logger.info("User %s asked to be deleted", user.id)
-    return day
+    return last_day(user) or ""
 
 
 def undo(user: User) -> None:

@@ -1,5 +1,7 @@
 """What a User-Agent says in plain words."""
 
+from app.auth.languages import translate
+
 # The first that is found counts: many browsers name the ones they descend from as well.
 BROWSERS = {
     "Edg": "Edge",
@@ -26,11 +28,12 @@ SYSTEMS = {
 }
 
 
-def describe(user_agent: str) -> str:
+def describe(user_agent: str, language: str = "en") -> str:
     """Return words like "Firefox on Linux" for people; never the text itself, anybody writes it."""
-    browser = _first(BROWSERS, user_agent) or "An unknown browser"
-    system = _first(SYSTEMS, user_agent)
-    return f"{browser} on {system}" if system else browser
+    browser = translate(_first(BROWSERS, user_agent) or "An unknown browser", language)
+    system = translate(_first(SYSTEMS, user_agent) or "", language)
+    pattern = translate("{browser} on {system}", language)
+    return pattern.format(browser=browser, system=system) if system else browser
 
 
 def _first(names: dict[str, str], user_agent: str) -> str | None:

@@ -5,7 +5,7 @@ import uuid
 from flask import abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from app.auth import exports, tasks
+from app.auth import exports, mails, tasks
 from app.auth.account_views import me
 from app.auth.views import auth_blueprint
 from app.core.access import members
@@ -19,8 +19,9 @@ def order_export() -> ResponseReturnValue:
     if request.method == "POST":
         export = exports.order(me())
         link = url_for("auth.fetch_export", export_id=export.id, _external=True)
+        asked = mails.circumstances(me().language)
         tasks.make_export.apply_async_on_commit(
-            (str(export.id), link), dedupe_key=f"export:{export.id}", owner=me().id
+            (str(export.id), link, asked), dedupe_key=f"export:{export.id}", owner=me().id
         )
         db.session.commit()
         flash("Your data is being packed. A mail with a link comes when it is ready.", "success")

@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from sqlalchemy import ForeignKey, LargeBinary, Uuid, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.auth import history, mails, sessions
+from app.auth import history, languages, mails, sessions
 from app.auth.models import AddressChange, User
 from app.extensions import db
 from app.jobs.models import Job
@@ -68,7 +68,10 @@ def add_section(app: Flask, name: str, section: Section) -> None:
     app.extensions["exports"][name] = section
 
 
-_ACCOUNT = ("email", "display_name", "theme", "confirmed_at", "created_at", "deletion_asked_at")
+_ACCOUNT = (
+    *("email", "display_name", "language", "theme"),
+    *("confirmed_at", "created_at", "deletion_asked_at"),
+)
 _SESSION = ("device", "address", "created_at", "last_seen_at")
 _EVENT = ("kind", "device", "address", "created_at")
 _PASSKEY = ("name", "created_at", "lastuse_datetime")
@@ -108,15 +111,19 @@ def order(user: User) -> Export:
     return export
 
 
-def make(export_id: uuid.UUID, link: str) -> None:
-    """Fill an export, and mail its owner where it is; nothing if either is gone meanwhile."""
+def make(export_id: uuid.UUID, link: str, asked: dict[str, Any]) -> None:
+    """Fill an export, and mail its owner where it is; nothing if either is gone meanwhile.
+
+    `asked` are the circumstances in which somebody asked for it.
+    """
     export = db.session.get(Export, export_id)
     user = db.session.get(User, export.user_id) if export else None
     if export is None or user is None or export.ready_at:
         return
     export.content = packed(user)
     export.ready_at = utcnow()
-    mails.tell(user, "auth/mail/export_ready", link=link, until=f"{export.ends_at:%d %B, %H:%M}")
+    until = languages.moment(export.ends_at, user.language)
+    mails.tell(user, "auth/mail/export_ready", link=link, until=until, **asked)
 
 
 def packed(user: User) -> bytes:

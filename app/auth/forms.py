@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import after_this_request
 from flask_login import current_user
 from flask_security import ChangePasswordForm as BaseChangePasswordForm
 from flask_security import ForgotPasswordForm as BaseForgotPasswordForm
@@ -11,6 +12,7 @@ from flask_security import (
     RegisterFormV2,
     TwoFactorRescueForm,
     TwoFactorVerifyCodeForm,
+    hash_password,
 )
 from flask_security import SendConfirmationForm as BaseSendConfirmationForm
 from flask_security import VerifyForm as BaseVerifyForm
@@ -35,7 +37,8 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice  # pyright: ignore[reportAttributeAccessIssue]
 from wtforms.validators import DataRequired, Length
 
-from app.auth import events, services
+from app.auth import events, services, tasks
+from app.auth.languages import LANGUAGES
 from app.auth.settings import MESSAGES
 from app.forms import Form, single_line
 
@@ -51,9 +54,10 @@ class RegisterForm(RegisterFormV2):
         """Accept an address whose account nobody has confirmed: the account begins anew."""
         valid = super().validate(**kwargs)
         user: Any = self.existing_email_user
-        if user is None or user.confirmed_at is not None or self.password.errors:
+        if self.password.errors or not (valid or user):
             return valid
-        if services.is_sent_twice(user, self.password.data or ""):
+        twice = services.is_sent_twice(user, self.password.data or "")
+        if user is None or user.confirmed_at is not None or twice:
             return valid
         self.email.errors = []
         return not self.errors
@@ -80,11 +84,13 @@ class LoginForm(BaseLoginForm):
         return False
 
 
-class TellsMalformed:
-    """Says what is wrong with an address that can be nobody's.
+class AsksForLink:
+    """Takes an address for a link by mail, and does not tell whether anybody gets one.
 
-    The library's views wipe all errors of the field, lest they tell who has an account. These tell
-    nothing, so they wait among the errors of the form until the page is made.
+    The library's views wipe all errors of the field, lest they tell who has an account. What is
+    wrong with an address that can be nobody's tells nothing, so it waits among the errors of the
+    form until the page is made. For an address that gets no mail a job is written all the same:
+    without one the answer would come earlier.
     """
 
     form_errors: Any
@@ -99,6 +105,9 @@ class TellsMalformed:
         if self.user is None and self.email.errors and unknown not in self.email.errors:
             self.is_malformed = True
             self.form_errors.extend(self.email.errors)
+        elif not valid:
+            tasks.mail_nobody.delay_on_commit()
+            after_this_request(services.commit)
         return valid
 
     def put_errors_back(self) -> None:
@@ -119,11 +128,18 @@ class UnconfirmedToo(BaseForgotPasswordForm):
         return self.requires_confirmation
 
 
-class ForgotPasswordForm(TellsMalformed, UnconfirmedToo):
+class ForgotPasswordForm(AsksForLink, UnconfirmedToo):
     """The address of somebody who has forgotten the password."""
 
+    def validate(self, **kwargs: Any) -> bool:
+        """Take as long for an address that gets a mail: for others the library hashes this too."""
+        valid = super().validate(**kwargs)
+        if valid:
+            hash_password("not-a-password")
+        return valid
 
-class SendConfirmationForm(TellsMalformed, BaseSendConfirmationForm):
+
+class SendConfirmationForm(AsksForLink, BaseSendConfirmationForm):
     """The address of somebody who has no link to confirm it."""
 
 
@@ -231,11 +247,14 @@ class NoRescueForm(TwoFactorRescueForm):
 
 
 class ProfileForm(Form):
-    """What people may say about themselves, and how the pages look to them."""
+    """What people may say about themselves, and how mails and pages are to be for them."""
 
     display_name = StringField(
         "Your name",
         [Length(max=80, message="Use at most 80 characters."), single_line],
         render_kw={"autocomplete": "name"},
+    )
+    language = SelectField(
+        "Language of mails", choices=[SelectChoice(*language) for language in LANGUAGES.items()]
     )
     theme = SelectField("Colours", choices=[SelectChoice(*theme) for theme in THEMES.items()])

@@ -1,30 +1,62 @@
-"""Mails that tell people what happened to their account: when, and from where."""
+"""Mails that tell people what happened to their account: when, from where, in their language.
+
+Each is written in the transaction of what it tells of, so that there is none without the other.
+"""
 
 from typing import Any
 
-from flask import has_request_context, request
+import flask_security
+from flask import Flask, has_request_context, request
 
-from app.auth import devices
+from app.auth import devices, languages
 from app.auth.models import User
 from app.models import utcnow
 from app.tasks import send_email
 
+# What an administrator did: from where is not the user's business.
+BY_ADMINISTRATOR = {"device": None, "address": None}
 
-def circumstances() -> dict[str, str | None]:
-    """Return when this is, and from where if there is a visitor, in words for a mail."""
-    visited = has_request_context()
-    return {
-        "when": f"{utcnow():%d %B %Y, %H:%M} UTC",
-        "device": devices.describe(request.user_agent.string) if visited else None,
-        "address": request.remote_addr if visited else None,
-        "where": (request.remote_addr if visited else None) or "an unknown address",
-    }
+
+def init_app(app: Flask) -> None:
+    """Tell the users of `app` of changes that the library makes."""
+    flask_security.password_changed.connect(password_changed, app)
+    flask_security.wan_registered.connect(passkey_added, app)
+    flask_security.wan_deleted.connect(passkey_removed, app)
 
 
 def tell(user: User, template: str, to: str | None = None, **context: Any) -> None:
-    """Add a mail to the transaction of what it tells of; it names the moment and the place.
+    """Add the mail that `template` makes of `context` and the circumstances to the transaction.
 
     It goes to the address `to`, by default the user's own, and away with the user.
     """
-    arguments = (to or user.email, template, {**circumstances(), **context})
-    send_email.apply_async_on_commit(arguments, owner=user.id)
+    arguments = (to or user.email, template, {**circumstances(user.language), **context})
+    send_email.apply_async_on_commit(arguments, {"language": user.language}, owner=user.id)
+
+
+def circumstances(language: str) -> dict[str, str | None]:
+    """Return when this is, and from where, in words for a mail.
+
+    Where there is no visitor, it is an administrator with a command.
+    """
+    if not has_request_context():
+        return {"when": languages.moment(utcnow(), language), **BY_ADMINISTRATOR}
+    return {
+        "when": languages.moment(utcnow(), language),
+        "device": devices.describe(request.user_agent.string, language),
+        "address": request.remote_addr,
+    }
+
+
+def password_changed(_: Flask, user: User, **__: Any) -> None:
+    """Tell of a password that was changed by someone who was signed in."""
+    tell(user, "auth/mail/new_password")
+
+
+def passkey_added(_: Flask, user: User, name: str, **__: Any) -> None:
+    """Tell of a new passkey."""
+    tell(user, "auth/mail/passkey_added", name=name)
+
+
+def passkey_removed(_: Flask, user: User, name: str, **__: Any) -> None:
+    """Tell of a passkey that is gone."""
+    tell(user, "auth/mail/passkey_removed", name=name)

@@ -58,6 +58,7 @@ class User(Base, Timestamps, UserMixin):
     tf_totp_secret: Mapped[str | None] = mapped_column(String(255))
     totp_counter: Mapped[int | None] = mapped_column(BigInteger)
     display_name: Mapped[str | None] = mapped_column(String(80))
+    language: Mapped[str] = mapped_column(String(10), default="en")  # of mails; see languages.py
     theme: Mapped[str] = mapped_column(String(10), default="system")
     # When this user asked for the account to be deleted; see deletion.py.
     deletion_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

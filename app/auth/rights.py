@@ -11,11 +11,10 @@ from flask_security import PasswordUtil, hash_password
 from flask_security.recoverable import generate_reset_link
 from sqlalchemy import select
 
-from app.auth import history, sessions
+from app.auth import history, mails, sessions
 from app.auth.models import Role, User
 from app.extensions import db
 from app.models import utcnow
-from app.tasks import send_email
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +30,7 @@ def grant(user: User, name: str) -> None:
     if user.has_role(name):
         return
     user.roles.append(_role(name))
-    sessions.end_all(user)
-    history.record(user, "role_granted")
+    _changed(user, "role_granted", role=name)
     logger.info("User %s has the role %s now", user.id, name)
 
 
@@ -41,8 +39,7 @@ def revoke(user: User, name: str) -> None:
     if not user.has_role(name):
         return
     user.roles = [role for role in user.roles if role.name != name]
-    sessions.end_all(user)
-    history.record(user, "role_revoked")
+    _changed(user, "role_revoked", role=name)
     logger.info("User %s has the role %s no more", user.id, name)
 
 
@@ -51,8 +48,7 @@ def activate(user: User, active: bool) -> None:
     if user.active == active:
         return
     user.active = active
-    sessions.end_all(user)
-    history.record(user, "activated" if active else "deactivated")
+    _changed(user, "activated" if active else "deactivated")
     logger.info("User %s is %s", user.id, "active" if active else "deactivated")
 
 
@@ -77,11 +73,20 @@ def create_admin(email: str, password: str | None) -> User:
     db.session.flush()
     if password is None:
         link, _ = generate_reset_link(user)
-        send_email.apply_async_on_commit(
-            (address, "auth/mail/invited", {"reset_link": link}), owner=user.id
-        )
+        mails.tell(user, "auth/mail/invited", reset_link=link, **mails.BY_ADMINISTRATOR)
     logger.info("User %s was made, with the role admin", user.id)
     return user
+
+
+def _changed(user: User, kind: str, **context: str) -> None:
+    """End the sessions of `user`, note the change, and tell of it by mail.
+
+    An address that nobody confirmed may be a stranger's, who gets no mail.
+    """
+    sessions.end_all(user)
+    history.record(user, kind)
+    if user.confirmed_at:
+        mails.tell(user, f"auth/mail/{kind}", **context, **mails.BY_ADMINISTRATOR)
 
 
 def _accepted(password: str, email: str) -> str:

@@ -162,7 +162,7 @@ def render(template: str, **context: Any) -> str:
     if request.method == "POST" and any(form.errors for form in forms_shown):
         after_this_request(unprocessable)
     for form in forms_shown:
-        if isinstance(form, forms.TellsMalformed):
+        if isinstance(form, forms.AsksForLink):
             form.put_errors_back()
     return render_template(template, **context)
 

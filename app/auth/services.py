@@ -10,6 +10,7 @@ from flask_security import (
     EmailValidateException,
     MailUtil,
     SQLAlchemyUserDatastore,
+    hash_password,
     verify_password,
 )
 from sqlalchemy import ColumnElement, delete, select, update
@@ -19,7 +20,6 @@ from app.auth.models import User
 from app.extensions import db
 from app.jobs.models import Job
 from app.models import utcnow
-from app.tasks import send_email
 
 UNCONFIRMED_FOR = timedelta(days=30)
 SENT_TWICE_WITHIN = timedelta(minutes=1)
@@ -57,13 +57,17 @@ class Accounts(SQLAlchemyUserDatastore):
         return user
 
 
-def is_sent_twice(user: User, password: str) -> bool:
+def is_sent_twice(user: User | None, password: str) -> bool:
     """Tell whether this is the sign-up of a moment ago, sent again by a double click.
 
-    Later ones are not compared: the time it takes would tell that there is such an account.
+    It takes as long when there is nothing to compare with: otherwise the wait would tell that
+    somebody signed up with the address just now.
     """
-    just_now = user.created_at > utcnow() - SENT_TWICE_WITHIN
-    return just_now and user.password is not None and verify_password(password, user.password)
+    just_now = user is not None and user.created_at > utcnow() - SENT_TWICE_WITHIN
+    if user is None or not just_now or user.password is None:
+        hash_password(password)
+        return False
+    return verify_password(password, user.password)
 
 
 def was_begun_anew(user: User) -> bool:
@@ -89,7 +93,7 @@ class BackgroundMail(MailUtil):
 
     def _explained(self, check: Callable[[str], str], email: str) -> str:
         try:
-            return check(email).lower()
+            return check(email.strip()).lower()
         except EmailValidateException:
             local, at, domain = email.strip().partition("@")
             if at and domain and local.isprintable() and not local.isascii():
@@ -106,17 +110,12 @@ class BackgroundMail(MailUtil):
         html: str | None,
         **kwargs: Any,
     ) -> None:
-        """Add the mail to the transaction; the worker makes it from `template` and its links.
+        """Add the mail to the transaction; a worker makes it from `template` and its links.
 
         Some of the library's views change nothing and so commit nothing: the commit is asked for.
         """
         links = {name: kwargs[name] for name in LINKS if kwargs.get(name)}
-        context = {**mails.circumstances(), **links}
-        user = kwargs.get("user")
-        if user is not None and user.id is None:
-            db.session.flush()  # which gives a new user the id that the mail is kept under
-        owner = None if user is None else user.id
-        send_email.apply_async_on_commit((str(recipient), template, context), owner=owner)
+        mails.tell(kwargs["user"], template, to=str(recipient), **links)
         if has_request_context():
             after_this_request(commit)
 

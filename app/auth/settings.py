@@ -79,7 +79,7 @@ SETTINGS: dict[str, Any] = {
     "WAN_VERIFY_URL": "/passkeys/verify",
     "WAN_VERIFY_TEMPLATE": "auth/passkey_verify.html",
     "WAN_DELETE_URL": "/passkeys/remove",
-    # notices.py sends the mails on changes, with when and from where.
+    # mails.py tells of changes, with when and from where.
     "SEND_PASSWORD_CHANGE_EMAIL": False,
     # Ours covers every page, see core/security.py.
     "CACHE_CONTROL": None,
@@ -122,6 +122,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "MSG_GENERIC_AUTHN_FAILED": (
         "The address or the password is wrong, or the address is not confirmed yet.",
+        "error",
+    ),
+    "MSG_INVALID_REDIRECT": (
+        "The link that brought you here goes on to another site. Open the page from the menu.",
         "error",
     ),
     "MSG_UNAUTHENTICATED": ("Sign in to see this page.", "info"),

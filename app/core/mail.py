@@ -14,9 +14,11 @@ from email.utils import format_datetime, parseaddr
 from typing import Any
 
 from flask import Config, Flask, current_app, render_template
+from jinja2 import TemplateNotFound
 
 TIMEOUT = 20.0  # seconds to wait for each answer of the server
 SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about us, not about the mail
+ENGLISH = "en"  # what mails are written in; translations are in folders beside them
 IDLE = 30.0  # seconds after which an unused connection is closed
 # Texts are encoded to seven bits, which every server takes, with the line ends that SMTP wants.
 POLICY = SMTP.clone(cte_type="7bit")
@@ -35,12 +37,15 @@ def compose(  # noqa: PLR0913 - what a mail is made of
     message_id: str,
     date: datetime | None = None,
     reply_to: str | None = None,
+    language: str = ENGLISH,
 ) -> EmailMessage:
-    """Return the mail that `TEMPLATE.txt` and `TEMPLATE.html` make of `context`.
+    """Return the mail that `TEMPLATE.txt` makes of `context`, in `language` if there is such a one.
 
-    The text begins with a line `Subject: …` and an empty one. `message_id` is the part of the
-    Message-ID before the @. Raises ValueError for a line break in an address or in the subject.
+    The text begins with a line `Subject: …` and an empty one. The HTML is made of `TEMPLATE.html`,
+    or of the text if there is none. `message_id` is the part of the Message-ID before the @.
+    Raises ValueError for a line break in an address or in the subject.
     """
+    template, language = translated(template, language)
     head, _, text = render_template(f"{template}.txt", **context).partition("\n\n")
     subject = head.removeprefix("Subject:").strip()
     sender = current_app.config["MAIL_DEFAULT_SENDER"]
@@ -54,9 +59,24 @@ def compose(  # noqa: PLR0913 - what a mail is made of
     message["Message-ID"] = f"<{message_id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
-    html = render_template(f"{template}.html", subject=subject, **context)
+    shown = {**context, "subject": subject, "text": text, "language": language}
+    html = render_template([f"{template}.html", "mail/text.html"], **shown)
     message.add_alternative(html, subtype="html")
     return message
+
+
+def translated(template: str, language: str) -> tuple[str, str]:
+    """Return the template in the folder `language` beside `template`, and its language.
+
+    Without a translation that is `template` itself, in English.
+    """
+    folder, _, name = template.rpartition("/")
+    translation = f"{folder}/{language}/{name}"
+    try:
+        current_app.jinja_env.get_template(f"{translation}.txt")
+    except TemplateNotFound:
+        return template, ENGLISH
+    return translation, language
 
 
 def ascii_address(address: str) -> str:
