@@ -7,7 +7,7 @@ BIN := .venv/bin
 export FLASK_SKIP_DOTENV := 1
 export FLASK_APP := application
 
-.PHONY: help run test serve lint bench soak migrate lock clean
+.PHONY: help run test serve lint bench soak container migrate lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -33,6 +33,9 @@ bench: .venv/installed ## Measure speed, memory and growth in ten minutes (ARGS=
 
 soak: .venv/installed ## Break everything 20 times with 500 jobs (SOAK_SEED=… repeats the moments of kills)
 	@SOAK=1 exec $(BIN)/python -m pytest -n 4 --dist worksteal tests/faults $(ARGS)
+
+container: .venv/installed ## Build the image and do the main job with containers of it (as root; buildah, runc, debootstrap)
+	@exec $(BIN)/python -m pytest tests/container/checks.py $(ARGS)
 
 migrate: .venv/installed .env ## Bring the database up to date
 	@exec $(BIN)/flask db upgrade

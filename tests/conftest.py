@@ -236,9 +236,8 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
     return {**browser_type_launch_args, **path, "args": arguments}
 
 
-@pytest.fixture
-def copy_of_project(tmp_path: Path) -> Path:
-    """Return a copy of what git would commit, with the packages of this checkout."""
+def copy_project(copy: Path) -> Path:
+    """Copy what git would commit to the folder `copy`; return it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -246,11 +245,17 @@ def copy_of_project(tmp_path: Path) -> Path:
         text=True,
         check=True,
     ).stdout
-    copy = tmp_path / "project"
     for name in listed.splitlines():
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture
+def copy_of_project(tmp_path: Path) -> Path:
+    """Return a copy of what git would commit, with the packages of this checkout."""
+    copy = copy_project(tmp_path / "project")
     (copy / ".venv").symlink_to(Path(sys.prefix))
     # `make` must find nothing to install: it would do so in the environment of this checkout.
     os.utime(copy / "requirements-dev.txt", (0, 0))

@@ -1,14 +1,10 @@
 """Production: what is unsafe does not start, and says why before a port opens."""
 
-import json
 import os
 import re
-import shlex
 import socket
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +12,7 @@ import pytest
 import config
 from app import create_app
 from settings import ConfigurationError
-from tests.support import ROOT, free_port
+from tests.support import ROOT
 from tests.test_config import COMPLETE, MARKER, PRODUCTION, named_in
 
 
@@ -28,7 +24,6 @@ def line_of_procfile(name: str) -> str:
 
 WEB = line_of_procfile("web")
 OURS = "FLASK_SKIP_DOTENV=1 FLASK_APP=application"  # as docs/configuration.md has it
-DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -108,32 +103,6 @@ def test_server_name_is_the_trusted_host_where_no_list_is_given() -> None:
 def test_complete_environment_passes_the_check_of_the_web_process(copy_of_project: Path) -> None:
     result = run("python config.py", copy_of_project, CONFIG_TYPE=PRODUCTION, **COMPLETE)
     assert (result.returncode, result.stdout) == (0, "The configuration can be used.\n")
-
-
-class Healthz(BaseHTTPRequestHandler):
-    """Answers as the site does, and only by its name."""
-
-    def do_GET(self) -> None:
-        known = self.headers["Host"] == "stockpot.example" and self.path == "/healthz"
-        self.send_response(200 if known else 400)
-        self.end_headers()
-
-
-def test_health_check_of_the_image_goes_through_no_proxy(copy_of_project: Path) -> None:
-    found = re.search(r"HEALTHCHECK .*?CMD (\[.+?\])$", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    assert found
-    command = shlex.join(json.loads(found[1]))
-    with HTTPServer(("127.0.0.1", 0), Healthz) as server:
-        variables = {
-            **COMPLETE,
-            "CONFIG_TYPE": PRODUCTION,
-            "PORT": str(server.server_port),
-            "http_proxy": f"http://127.0.0.1:{free_port()}",
-        }
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert run(command, copy_of_project, **variables).returncode == 0
-        server.shutdown()
-        assert run(command, copy_of_project, **variables).returncode != 0
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    "beat_sync_every": 1,  # beat writes at each tick, which scripts/healthcheck.py takes for life
 }
 # Redis gives an unacknowledged task to another worker after the visibility timeout (seconds), so
 # it must be longer than the longest task.
