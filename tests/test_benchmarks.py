@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_no_process_and_no_folder(short_folder: Path) -> None:
 
 
 def started_in(folder: Path, name: str = "") -> list[psutil.Process]:
-    """Return the processes called `name` that have `folder` in their command or environment, or are in it."""
+    """Return the processes called `name` which `folder` has to do with."""
     found = []
     for process in psutil.process_iter():
         try:
