@@ -1,6 +1,8 @@
 """Routes that anybody may post to answer 429 past their limit, with or without a store."""
 
+import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask
@@ -44,3 +46,14 @@ def test_a_dead_store_neither_fails_a_request_nor_lifts_the_limits(
     store = f"redis://127.0.0.1:{free_port()}/0"
     app = make_app(RATELIMIT_ENABLED=True, WTF_CSRF_ENABLED=False, REDIS_URL=store)
     assert codes(app, "/users/login", 12) == [422] * 10 + [429] * 2
+
+
+def test_threads_that_find_the_store_dead_at_once_answer_all_the_same(
+    make_app: Callable[..., Flask],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        app = make_app(RATELIMIT_ENABLED=True, WTF_CSRF_ENABLED=False, REDIS_URL=store)
+        with ThreadPoolExecutor(8) as threads:
+            visits = [threads.submit(codes, app, "/users/login", 1) for _ in range(8)]
+            assert [visit.result() for visit in visits] == [[422]] * 8

@@ -4,10 +4,11 @@ import hashlib
 import secrets
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Request, Response, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
-from flask_limiter import Limiter
+from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -38,13 +39,31 @@ class Sessions(SecureCookieSessionInterface):
         return self.session_class()
 
 
+class Limits(Limiter):
+    """Flask-Limiter, in which several threads may find out at once that the store is gone.
+
+    The first of them turns to the counts of its own process. To the others it looks as if these
+    failed as well, and their visitors would get a 500.
+    """
+
+    def _check_request_limit(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._check_request_limit(*args, **kwargs)
+        except RateLimitExceeded:
+            raise
+        except Exception:
+            if not self._storage_dead:
+                raise
+            super()._check_request_limit(*args, **kwargs)
+
+
 def init_app(app: Flask) -> None:
     """Believe `PROXY_HOPS` proxies, count rate limits, and give templates `csp_nonce()`."""
     hops = app.config["PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
     app.session_interface = Sessions()
-    limiter = Limiter(get_remote_address)
+    limiter = Limits(get_remote_address)
     # It looks at every request of an application that does not know it yet. Only the routes of
     # limit_rate() shall pay for counting.
     app.extensions["limiter"] = {limiter}
