@@ -277,11 +277,17 @@ def test_beat_writes_at_each_tick_what_its_health_check_looks_for(site: Site) ->
     wait_until(ticked_twice, "beat ticks twice", 120)
 
 
+def test_doctor_finds_nothing_wrong(site: Site) -> None:
+    result = site.containers["web"].execute("flask", "doctor")
+    assert result.returncode == 0, result.stdout
+    assert "FAIL" not in result.stdout
+
+
 def test_health_check_of_a_worker_says_what_is_wrong(site: Site) -> None:
-    worker = site.containers["worker"]
-    result = worker.execute("flask", "jobs", "health", "--max-silence", "0")
+    nowhere = f"DATABASE_URL=postgresql://stockpot@127.0.0.1:{free_port()}/stockpot"
+    result = site.containers["worker"].execute("env", nowhere, "python", "scripts/healthcheck.py")
     assert result.returncode == 1
-    assert result.stderr.startswith("No worker has looked for jobs lately.")
+    assert "The database cannot be asked" in result.stderr
 
 
 def test_no_visitor_notices_that_web_is_replaced(site: Site) -> None:
