@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from app.auth.models import AddressChange, User
+from app.auth.sessions import BrowserSession
 from app.extensions import db
 from app.models import utcnow
 from tests.auth_support import link
@@ -87,6 +88,21 @@ def test_a_change_keeps_the_age_of_the_sign_in(app: Flask, client: FlaskClient, 
     client.get(link(app, "change_email", "link"))
     assert is_in(client)
     assert client.get("/users/change").location.startswith("/users/verify")
+
+
+def test_a_link_that_is_opened_minutes_later_changes_the_address(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    with app.app_context():
+        db.session.execute(
+            update(BrowserSession).values(last_seen_at=utcnow() - timedelta(hours=1))
+        )
+        db.session.commit()
+    assert client.get(link(app, "change_email", "link")).location == "/users/"
+    assert is_in(client)
+    assert users(app) == [NEW]
 
 
 def test_an_old_sign_in_is_asked_for_the_password(client: FlaskClient, user: str) -> None:
