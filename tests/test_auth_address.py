@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 from app.auth.models import AddressChange, User
 from app.auth.sessions import BrowserSession
 from app.extensions import db
+from app.jobs.models import Job
 from app.models import utcnow
-from tests.auth_support import link
+from tests.auth_support import link, user_of
 from tests.support import Inbox, link_in, post, text_of
 from tests.test_auth import PASSWORD, add_user, queued, sign_in, users
 from tests.test_auth_password import grow_old, is_in
@@ -201,9 +202,14 @@ def test_an_account_nobody_confirmed_does_not_keep_the_old_address(
 ) -> None:
     sign_in(client, user)
     path = change(app, client)
-    add_user(app, OLD, confirmed=False)
+    stranger = app.test_client()
+    post(stranger, "/users/register", email=OLD, password="another pot entirely")
+    assert users(app) == [NEW, OLD]
     assert post(app.test_client(), path).status_code == 302
     assert users(app) == [OLD]
+    with app.app_context():
+        owners = {str(user_of(OLD).id)}
+        assert set(db.session.scalars(select(Job.owner))) == owners, "nor leaves a mail"
 
 
 @pytest.mark.parametrize(

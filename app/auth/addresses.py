@@ -16,7 +16,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import events, history, mails, sessions
+from app.auth import events, history, mails, services, sessions, two_factors
 from app.auth.models import AddressChange, Passkey, User
 from app.auth.settings import MESSAGES
 from app.extensions import db
@@ -82,12 +82,10 @@ def undo(change: AddressChange) -> User | None:
     """Give the user of `change` the old address again; return None if another account has it.
 
     Nobody stays signed in; the password is gone, somebody else may know it, and so are the passkeys
-    added since.
+    added since, and the second factor if it was set up since.
     """
     # Anybody can start an account for a free address; only a confirmed one shows whose it is.
-    db.session.execute(
-        delete(User).where(User.email == change.old_email, User.confirmed_at.is_(None))
-    )
+    services.remove((User.email == change.old_email) & User.confirmed_at.is_(None))
     if db.session.scalar(
         select(User.id).where(User.email == change.old_email, User.id != change.user_id)
     ):
@@ -100,6 +98,9 @@ def undo(change: AddressChange) -> User | None:
     db.session.execute(
         delete(Passkey).where(Passkey.user_id == user.id, Passkey.created_at >= change.changed_at)
     )
+    set_up_since = history.happened(user, "two_factors_changed", since=change.changed_at)
+    if user.has_two_factors and set_up_since:
+        two_factors.turn_off(user)
     db.session.execute(
         update(AddressChange)
         .where(AddressChange.user_id == user.id, AddressChange.id >= change.id)

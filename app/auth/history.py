@@ -138,6 +138,16 @@ def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: A
     after_this_request(remember)
 
 
+def happened(user: User, kind: str, since: datetime) -> bool:
+    """Tell whether the security log of `user` has a line of this kind that is not older."""
+    lines = select(SecurityEvent.id).where(
+        SecurityEvent.user_id == user.id,
+        SecurityEvent.kind == kind,
+        SecurityEvent.created_at >= since,
+    )
+    return db.session.scalar(lines.limit(1)) is not None
+
+
 def of(user: User, limit: int = 50) -> Sequence[SecurityEvent]:
     """Return the newest lines of the security log of `user`, newest first."""
     own = select(SecurityEvent).where(SecurityEvent.user_id == user.id)
