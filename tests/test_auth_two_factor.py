@@ -79,6 +79,9 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
 
     fresh = post(client, "/users/two-factor/codes", form="/users/two-factor").text
     assert not set(codes) & set(re.findall(r"<code>([0-9a-f-]+)</code>", fresh))
+    inbox.wait_for_subject(email, "New recovery codes were made")
+    log = client.get("/users/security-log").text
+    assert log.count("New recovery codes made") == log.count("Recovery code used") == 1
     assert post(client, "/users/two-factor/off", form="/users/two-factor").status_code == 302
     inbox.wait_for_subject(email, "Two factors are off")
     assert sign_in(live_app.test_client(), email).location == "/"

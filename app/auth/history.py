@@ -34,6 +34,8 @@ WORDS = {
     "email_changed": "Address changed",
     "two_factors_changed": "Second factor set up",
     "two_factors_off": "Second factor removed",
+    "recovery_codes_new": "New recovery codes made",
+    "recovery_code_used": "Recovery code used",
     "passkey_added": "Passkey added",
     "passkey_removed": "Passkey removed",
     "locked": "Locked for wrong passwords",

@@ -86,7 +86,7 @@ def new_recovery_codes() -> ResponseReturnValue:
     user = myself()
     if not user.has_two_factors:
         return redirect(url_for("auth.two_factor"))
-    codes = two_factors.new_codes(user)
+    codes = two_factors.renew_codes(user)
     db.session.commit()
     events.two_factors_changed(user, "made new recovery codes")
     return render_template("auth/recovery_codes.html", codes=codes)
