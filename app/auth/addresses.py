@@ -59,7 +59,8 @@ def end_sessions(user: User) -> None:
 def stay_signed_in(user: User) -> None:
     """Keep this browser signed in; the moment of its last password stays what it is."""
     proved_at = session.get("fs_paa")
-    login_user(user, remember=sessions.remember_cookie() in request.cookies)
+    remember = sessions.remember_cookie() in request.cookies
+    login_user(user, remember=remember, authn_via=history.NO_SIGN_IN)
     session["fs_paa"] = proved_at
 
 

@@ -28,6 +28,7 @@ KEPT_FOR = timedelta(days=365)
 COOKIE = "device"  # a random value that says only: this browser has been here before
 COOKIE_LENGTH = 64  # characters; more did not come from here
 SIGNED_IN = "signed_in"
+NO_SIGN_IN = ["change"]  # how the library signs in anew after a change of the password
 WORDS = {
     SIGNED_IN: "Signed in",
     "password_changed": "Password changed",
@@ -108,9 +109,9 @@ def record(user: User, kind: str, device_key: str | None = None) -> None:
 def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: Any) -> None:
     """Record a sign-in, and tell its owner by mail if it is the first from this browser.
 
-    The library signs in anew after a change of the password; that is none.
+    After a change of the password or the address a browser stays signed in; that is none.
     """
-    if authn_via == ["change"]:
+    if authn_via == NO_SIGN_IN:
         return
     secure = current_app.config["SESSION_COOKIE_SECURE"]
     name = f"__Host-{COOKIE}" if secure else COOKIE
