@@ -78,6 +78,16 @@ def test_a_first_password_needs_no_other(app: Flask, member: FlaskClient, device
     assert sign_in(app.test_client(), EMAIL, NEW).status_code == 302
 
 
+def test_a_first_password_does_not_wait_for_guesses_of_strangers(
+    app: Flask, member: FlaskClient, device: Device
+) -> None:
+    confirm(member, device, "/users/change")
+    for _ in range(5):
+        sign_in(app.test_client(), EMAIL, "wrong password")
+    answer = post(member, "/users/change", new_password=NEW, new_password_confirm=NEW)
+    assert answer.location == "/users/"
+
+
 def test_sessions_end_without_a_password(app: Flask, member: FlaskClient) -> None:
     page = member.get("/users/sessions").text
     for path in re.findall(r'action="(/users/sessions/[0-9a-f-]+/end)"', page):

@@ -155,8 +155,12 @@ class ChangePasswordForm(BaseChangePasswordForm):
     submit = SubmitField("Set the password")
 
     def validate(self, **kwargs: Any) -> bool:
-        """Count a wrong password as at a sign-in, and believe none while none is believed there."""
-        if is_refused_for_now(current_user, self.password, "MSG_INVALID_PASSWORD"):
+        """Count a wrong password as at a sign-in, and believe none while none is believed there.
+
+        Whoever has none is asked for none, and cannot guess.
+        """
+        has_one = current_user.password is not None
+        if has_one and is_refused_for_now(current_user, self.password, "MSG_INVALID_PASSWORD"):
             return False
         valid = super().validate(**kwargs)
         if MESSAGES["MSG_INVALID_PASSWORD"][0] in self.password.errors:
