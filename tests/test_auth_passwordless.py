@@ -56,7 +56,7 @@ def member(app: Flask, device: Device) -> FlaskClient:
 def test_every_sensitive_step_takes_the_passkey(
     app: Flask, member: FlaskClient, device: Device
 ) -> None:
-    for path in ("change", "change-email", "two-factor", "passkeys", "delete"):
+    for path in ("change", "change-email", "two-factor", "passkeys", "export", "delete"):
         confirm(member, device, f"/users/{path}")
         assert member.get(f"/users/{path}").status_code == 200
         grow_old(member)

@@ -17,7 +17,6 @@ from app.core.access import members
 from app.extensions import db
 
 
-# The other pages of the account; those that this installation has are shown.
 def me() -> User:
     """Return who has signed in."""
     return cast(User, current_user)
