@@ -6,9 +6,8 @@ from flask import abort, flash, make_response, redirect, render_template, reques
 from flask.typing import ResponseReturnValue
 
 from app.auth import exports, mails, tasks
-from app.auth.account_views import me
 from app.auth.fresh import fresh
-from app.auth.views import auth_blueprint
+from app.auth.views import auth_blueprint, me
 from app.extensions import db
 
 
