@@ -122,7 +122,26 @@ def test_a_taken_address_looks_like_a_free_one(app: Flask, client: FlaskClient, 
         pages.append((answer.status_code, text.replace(email, "ADDRESS")))
         client.get("/")
     assert pages[0] == pages[1]
-    assert queued(app) == 1
+    assert queued(app) == 2, "a mail, and for the other a job that mails nobody"
+
+
+def test_an_address_nobody_confirmed_can_be_taken_by_whoever_reads_its_mails(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    stranger = app.test_client()
+    post(stranger, "/users/register", email=NEW, password="another pot entirely")
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    path = link(app, "change_email", "link")
+    assert users(app) == [OLD, NEW], "whoever has no link takes nothing"
+    assert client.get(path[:-9]).location == "/users/change-email"
+    assert users(app) == [OLD, NEW]
+    assert client.get(path).location == "/users/"
+    assert users(app) == [NEW]
+    assert is_in(client)
+    post(stranger, "/users/register", email=OLD, password="another pot entirely")
+    assert client.get(path).location == "/users/change-email", "it works once"
+    assert users(app) == [NEW, OLD]
 
 
 @pytest.mark.parametrize("case", ["taken", "altered", "truncated", "password", "late", "deleted"])

@@ -6,12 +6,14 @@ since, so that their links are worth nothing.
 """
 
 from datetime import timedelta
+from functools import wraps
 from typing import Any
 
 import flask_security
 from flask import Flask, abort, current_app, flash, redirect, request, session, url_for
 from flask_login import current_user
 from flask_security import login_user
+from flask_security.utils import check_and_get_token_status
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from app.auth import events, history, mails, services, sessions, two_factors
 from app.auth.models import AddressChange, Passkey, User
 from app.auth.settings import MESSAGES
+from app.core.access import View
 from app.extensions import db
 from app.models import utcnow
 
@@ -28,6 +31,23 @@ UNDO_WITHIN = timedelta(days=7)
 def init_app(app: Flask) -> None:
     """Follow the changes that the library makes in `app`."""
     flask_security.change_email_confirmed.connect(changed, app)
+
+
+def guard(view: View) -> View:
+    """Let the links of `view` take an address of which somebody only began an account.
+
+    Whoever has the link reads its mails. Where `view` refuses the link, nothing is committed.
+    """
+
+    @wraps(view)
+    def answer(token: str) -> Any:
+        within = current_app.config["SECURITY_CHANGE_EMAIL_WITHIN"]
+        _, _, said = check_and_get_token_status(token, "change_email", within)
+        if said:
+            services.remove((User.email == said[-1]) & User.confirmed_at.is_(None))
+        return view(token=token)
+
+    return answer
 
 
 def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:

@@ -189,6 +189,24 @@ class ChangeEmailForm(BaseChangeEmailForm):
     )
     submit = SubmitField("Send the link")
 
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Accept an address of which somebody only began an account: the link shows whose it is.
+
+        One that is taken gets no mail, but a job like that of a mail, so that the answer does not
+        come earlier.
+        """
+        valid = super().validate(extra_validators)
+        other: Any = self.existing_email_user
+        if other is None:
+            return valid
+        if other.confirmed_at is None:
+            self.existing_email_user = None
+            self.email.errors = []
+            return not self.errors
+        tasks.mail_nobody.delay_on_commit()
+        after_this_request(services.commit)
+        return valid
+
 
 def is_refused_for_now(user: Any, field: Any, message: str) -> bool:
     """Tell whether `user` has to wait; `field` then says what it says of a wrong value."""

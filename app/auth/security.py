@@ -12,6 +12,7 @@ from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
 from app.auth import (
+    addresses,
     confirmation,
     forms,
     fresh,
@@ -75,6 +76,7 @@ def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
 GUARDS: dict[str, Callable[[access.View], access.View]] = {
     "security.register": again_after_a_race,
     "security.confirm_email": confirmation.guard,
+    "security.change_email_confirm": addresses.guard,
     "security.change_password": fresh.fresh,
     "security.verify": sessions.renewed,
     "security.wan_verify_response": sessions.renewed,
