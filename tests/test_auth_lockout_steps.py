@@ -10,6 +10,7 @@ from pyotp.totp import TOTP
 from sqlalchemy import func, select
 
 from app.auth.models import RecoveryCode
+from app.auth.two_factors import turn_off
 from app.extensions import db
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, link, sign_in, user_of
@@ -141,6 +142,21 @@ def test_the_first_factor_does_not_forget_wrong_codes(
     post(again, CODE, code="000000")
     with app.app_context():
         assert user_of(EMAIL).locked_until
+
+
+@pytest.mark.parametrize("path", [CODE, RECOVERY])
+def test_two_factors_that_are_turned_off_meanwhile_ask_for_a_new_sign_in(
+    app: Flask, halfway: tuple[FlaskClient, TOTP, list[str]], path: str
+) -> None:
+    client, phone, codes = halfway
+    with app.app_context():
+        turn_off(user_of(EMAIL))
+        db.session.commit()
+    answer = post(client, path, code=phone.now() if path == CODE else codes[0])
+    assert answer.status_code == 422
+    assert "Sign in once more." in answer.text
+    assert failures(app) == 0
+    assert sign_in(client, EMAIL).location == "/"
 
 
 def test_a_new_password_by_mail_ends_the_wait_but_forgets_no_wrong_code(

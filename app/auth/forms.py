@@ -216,6 +216,14 @@ def is_refused_for_now(user: Any, field: Any, message: str) -> bool:
     return True
 
 
+def are_off_by_now(user: Any, field: Any) -> bool:
+    """Tell whether `user` turned two factors off since the first; `field` then says what to do."""
+    if user.has_two_factors:
+        return False
+    field.errors = ["Two factors were turned off meanwhile. Sign in once more."]
+    return True
+
+
 class ConfirmForm(Form):
     """A button and nothing to fill in."""
 
@@ -239,6 +247,8 @@ class VerifyCodeForm(TwoFactorVerifyCodeForm):
         """Refuse during a wait without a look, and what can be no code as a wrong one."""
         if is_refused_for_now(self.user, self.code, "MSG_TWO_FACTOR_INVALID_TOKEN"):
             return False
+        if are_off_by_now(self.user, self.code):
+            return False
         bare = (self.code.data or "").replace(" ", "")
         self.code.data = bare if bare.isascii() else "0"
         return super().validate(**kwargs)
@@ -255,6 +265,8 @@ class RecoveryForm(MfRecoveryForm):
         """Count a wrong code as a wrong password; during a wait, look at none and use none up."""
         user: Any = self.user
         if is_refused_for_now(user, self.code, "MSG_INVALID_RECOVERY_CODE"):
+            return False
+        if are_off_by_now(user, self.code):
             return False
         valid = super().validate(**kwargs)
         if MESSAGES["MSG_INVALID_RECOVERY_CODE"][0] in self.code.errors:
