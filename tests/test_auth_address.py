@@ -125,6 +125,26 @@ def test_a_taken_address_looks_like_a_free_one(app: Flask, client: FlaskClient, 
     assert queued(app) == 2, "a mail, and for the other a job that mails nobody"
 
 
+def test_a_link_that_reached_somebody_else_changes_nothing(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    path = link(app, "change_email", "link")
+    add_user(app, "eve@example.com")
+    visitor, eve = app.test_client(), app.test_client()
+    sign_in(eve, "eve@example.com")
+    for other in (visitor, eve):
+        assert other.get(path).location == "/users/login"
+        page = other.get("/users/login", follow_redirects=True).text
+        assert "Sign in to the account that gets this address" in page
+        assert users(app) == [OLD, "eve@example.com"]
+    phone = app.test_client()
+    sign_in(phone, user)
+    assert phone.get(path).location == "/users/"
+    assert users(app) == [NEW, "eve@example.com"]
+
+
 def test_an_address_nobody_confirmed_can_be_taken_by_whoever_reads_its_mails(
     app: Flask, client: FlaskClient, user: str
 ) -> None:

@@ -34,20 +34,30 @@ def init_app(app: Flask) -> None:
 
 
 def guard(view: View) -> View:
-    """Let the links of `view` take an address of which somebody only began an account.
+    """Let only those who asked for a link of `view` use it, for whom it may end a mere sign-up.
 
-    Whoever has the link reads its mails. Where `view` refuses the link, nothing is committed.
+    A new address may be mistyped, and then somebody else reads its mails, or a program opens their
+    links: neither must get the account. Where `view` refuses the link, nothing is committed.
     """
 
     @wraps(view)
     def answer(token: str) -> Any:
         within = current_app.config["SECURITY_CHANGE_EMAIL_WITHIN"]
         _, _, said = check_and_get_token_status(token, "change_email", within)
+        if said and is_of_somebody_else(said[0]):
+            flash("Sign in to the account that gets this address, and open the link again.", "info")
+            return redirect(url_for("security.login"))
         if said:
             services.remove((User.email == said[-1]) & User.confirmed_at.is_(None))
         return view(token=token)
 
     return answer
+
+
+def is_of_somebody_else(uniquifier: str) -> bool:
+    """Tell whether there is such a user, who has not signed in here."""
+    user_id = db.session.scalar(select(User.id).where(User.fs_uniquifier == uniquifier))
+    return user_id is not None and user_id != getattr(current_user, "id", None)
 
 
 def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
@@ -56,15 +66,13 @@ def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
     db.session.add(change)
     try:
         db.session.flush()
-        here = bool(current_user.is_authenticated and current_user.id == user.id)
     except IntegrityError:
         # Another account took the address at this very moment: the same answer as a little earlier.
         db.session.rollback()
         flash(*MESSAGES["MSG_API_ERROR"])
         abort(redirect(url_for("security.change_email")))
     end_sessions(user)
-    if here:
-        stay_signed_in(user)
+    stay_signed_in(user)
     link = url_for("auth.undo_address", token=links().dumps(change.id), _external=True)
     mails.tell(user, "auth/mail/address_left", to=old_email, undo_link=link)
     mails.tell(user, "auth/mail/address_new")
