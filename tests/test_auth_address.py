@@ -9,9 +9,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from app.auth.models import AddressChange, User
+from app.auth.sessions import BrowserSession
 from app.extensions import db
+from app.jobs.models import Job
 from app.models import utcnow
-from tests.auth_support import link
+from tests.auth_support import link, user_of
 from tests.support import Inbox, link_in, post, text_of
 from tests.test_auth import PASSWORD, add_user, queued, sign_in, users
 from tests.test_auth_password import grow_old, is_in
@@ -89,6 +91,21 @@ def test_a_change_keeps_the_age_of_the_sign_in(app: Flask, client: FlaskClient, 
     assert client.get("/users/change").location.startswith("/users/verify")
 
 
+def test_a_link_that_is_opened_minutes_later_changes_the_address(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    with app.app_context():
+        db.session.execute(
+            update(BrowserSession).values(last_seen_at=utcnow() - timedelta(hours=1))
+        )
+        db.session.commit()
+    assert client.get(link(app, "change_email", "link")).location == "/users/"
+    assert is_in(client)
+    assert users(app) == [NEW]
+
+
 def test_an_old_sign_in_is_asked_for_the_password(client: FlaskClient, user: str) -> None:
     sign_in(client, user)
     grow_old(client)
@@ -105,7 +122,46 @@ def test_a_taken_address_looks_like_a_free_one(app: Flask, client: FlaskClient, 
         pages.append((answer.status_code, text.replace(email, "ADDRESS")))
         client.get("/")
     assert pages[0] == pages[1]
-    assert queued(app) == 1
+    assert queued(app) == 2, "a mail, and for the other a job that mails nobody"
+
+
+def test_a_link_that_reached_somebody_else_changes_nothing(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    path = link(app, "change_email", "link")
+    add_user(app, "eve@example.com")
+    visitor, eve = app.test_client(), app.test_client()
+    sign_in(eve, "eve@example.com")
+    for other in (visitor, eve):
+        assert other.get(path).location == "/users/login"
+        page = other.get("/users/login", follow_redirects=True).text
+        assert "Sign in to the account that gets this address" in page
+        assert users(app) == [OLD, "eve@example.com"]
+    phone = app.test_client()
+    sign_in(phone, user)
+    assert phone.get(path).location == "/users/"
+    assert users(app) == [NEW, "eve@example.com"]
+
+
+def test_an_address_nobody_confirmed_can_be_taken_by_whoever_reads_its_mails(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    stranger = app.test_client()
+    post(stranger, "/users/register", email=NEW, password="another pot entirely")
+    sign_in(client, user)
+    post(client, "/users/change-email", email=NEW)
+    path = link(app, "change_email", "link")
+    assert users(app) == [OLD, NEW], "whoever has no link takes nothing"
+    assert client.get(path[:-9]).location == "/users/change-email"
+    assert users(app) == [OLD, NEW]
+    assert client.get(path).location == "/users/"
+    assert users(app) == [NEW]
+    assert is_in(client)
+    post(stranger, "/users/register", email=OLD, password="another pot entirely")
+    assert client.get(path).location == "/users/change-email", "it works once"
+    assert users(app) == [NEW, OLD]
 
 
 @pytest.mark.parametrize("case", ["taken", "altered", "truncated", "password", "late", "deleted"])
@@ -185,9 +241,14 @@ def test_an_account_nobody_confirmed_does_not_keep_the_old_address(
 ) -> None:
     sign_in(client, user)
     path = change(app, client)
-    add_user(app, OLD, confirmed=False)
+    stranger = app.test_client()
+    post(stranger, "/users/register", email=OLD, password="another pot entirely")
+    assert users(app) == [NEW, OLD]
     assert post(app.test_client(), path).status_code == 302
     assert users(app) == [OLD]
+    with app.app_context():
+        owners = {str(user_of(OLD).id)}
+        assert set(db.session.scalars(select(Job.owner))) == owners, "nor leaves a mail"
 
 
 @pytest.mark.parametrize(

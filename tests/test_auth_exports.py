@@ -16,8 +16,9 @@ from app.auth.exports import Export
 from app.extensions import db
 from app.jobs.models import Job
 from app.models import utcnow
-from tests.auth_support import add_user, sign_in, user_of
+from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import Inbox, link_in, post, text_of
+from tests.test_auth_password import grow_old
 
 EMAIL = "ada@example.com"
 
@@ -74,6 +75,18 @@ def test_export_is_for_its_owner_only(app: Flask) -> None:
     assert app.test_client().get(path).location.startswith("/users/login")
     assert ada.get(f"/users/export/{uuid.uuid4()}").status_code == 404
     assert ada.get("/users/export/../etc/passwd").status_code == 404
+
+
+def test_an_old_sign_in_is_asked_for_the_password(app: Flask) -> None:
+    ada = member(app)
+    post(ada, "/users/export")
+    path = packed(app)
+    grow_old(ada)
+    for page in ("/users/export", path):
+        assert ada.get(page).location == f"/users/verify?next={page}"
+    assert post(ada, "/users/export", form="/users/profile").location.startswith("/users/verify")
+    assert post(ada, f"/users/verify?next={path}", password=PASSWORD).location == path
+    assert ada.get(path).mimetype == "application/zip"
 
 
 def test_export_is_over_after_a_day_and_is_deleted(app: Flask) -> None:

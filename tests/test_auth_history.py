@@ -11,6 +11,8 @@ from app.jobs.models import Job
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import Inbox, link_in, post, text_of
+from tests.test_auth_address import change
+from tests.test_auth_password import NEW
 
 EMAIL = "ada@example.com"
 
@@ -108,6 +110,15 @@ def test_waits_and_new_passwords_are_in_the_log(app: Flask, user: str) -> None:
         link = jobs[-1].arguments["args"][2]["reset_link"]
     post(client, link, password="another pot entirely", password_confirm="another pot entirely")
     assert kinds(app) == ["locked", "password_changed"]
+
+
+def test_staying_signed_in_after_a_change_is_no_sign_in(app: Flask, user: str) -> None:
+    client = app.test_client()
+    sign_in(client, EMAIL)
+    change(app, client)
+    passwords = {"new_password": NEW, "new_password_confirm": NEW}
+    post(client, "/users/change", password=PASSWORD, **passwords)
+    assert kinds(app) == ["signed_in", "email_changed", "password_changed"]
 
 
 def test_old_lines_are_deleted(app: Flask, user: str) -> None:

@@ -10,9 +10,10 @@ from pyotp.totp import TOTP
 from sqlalchemy import func, select
 
 from app.auth.models import RecoveryCode
+from app.auth.two_factors import turn_off
 from app.extensions import db
 from app.models import utcnow
-from tests.auth_support import PASSWORD, add_user, sign_in, user_of
+from tests.auth_support import PASSWORD, add_user, link, sign_in, user_of
 from tests.support import post
 from tests.test_auth_password import NEW, grow_old, is_in
 from tests.test_auth_two_factor import CODE, RECOVERY, turn_on
@@ -141,3 +142,35 @@ def test_the_first_factor_does_not_forget_wrong_codes(
     post(again, CODE, code="000000")
     with app.app_context():
         assert user_of(EMAIL).locked_until
+
+
+@pytest.mark.parametrize("path", [CODE, RECOVERY])
+def test_two_factors_that_are_turned_off_meanwhile_ask_for_a_new_sign_in(
+    app: Flask, halfway: tuple[FlaskClient, TOTP, list[str]], path: str
+) -> None:
+    client, phone, codes = halfway
+    with app.app_context():
+        turn_off(user_of(EMAIL))
+        db.session.commit()
+    answer = post(client, path, code=phone.now() if path == CODE else codes[0])
+    assert answer.status_code == 422
+    assert "Sign in once more." in answer.text
+    assert failures(app) == 0
+    assert sign_in(client, EMAIL).location == "/"
+
+
+def test_a_new_password_by_mail_ends_the_wait_but_forgets_no_wrong_code(
+    app: Flask, halfway: tuple[FlaskClient, TOTP, list[str]]
+) -> None:
+    client, phone, _ = halfway
+    for _ in range(5):
+        post(client, CODE, code="000000")
+    post(client, "/users/reset", email=EMAIL)
+    reset = link(app, "reset", "reset_link")
+    assert post(client, reset, password=NEW, password_confirm=NEW).status_code == 302
+    assert sign_in(client, EMAIL, NEW).location.startswith(CODE), "the wait is over"
+    post(client, CODE, code="000000")
+    assert failures(app) == 6
+    set_wait(app, None)
+    assert post(client, CODE, code=phone.now()).status_code == 302
+    assert failures(app) == 0

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.extensions import db
 from app.jobs.models import Job
+from tests.auth_support import user_of
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import PASSWORD, add_user, sign_in
 
@@ -122,6 +123,35 @@ def test_an_old_sign_in_changes_nothing_by_a_form_that_is_still_open(
     assert answer.location.startswith("/users/verify")
     assert sign_in(app.test_client(), user).status_code == 302
     assert not changes_told(app)
+
+
+@pytest.mark.parametrize(
+    ("referrer", "page"),
+    [
+        ("http://localhost/users/two-factor", "/users/two-factor"),
+        ("http://evil.example/users/two-factor", "/users/"),
+        ("", "/users/"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["/users/verify", "/users/login"])
+def test_a_form_without_a_page_of_its_own_leads_back_to_where_it_was(  # noqa: PLR0917
+    app: Flask, client: FlaskClient, user: str, referrer: str, page: str, asked: str
+) -> None:
+    sign_in(client, user)
+    token = csrf_token(client, "/users/two-factor")
+    if asked == "/users/verify":
+        grow_old(client)
+    else:
+        with app.app_context():
+            user_of(user).fs_uniquifier = "another"
+            db.session.commit()
+    answer = client.post(
+        "/users/two-factor/off", data={"csrf_token": token}, headers={"Referer": referrer}
+    )
+    assert answer.location == f"{asked}?next={page}"
+    back = post(client, answer.location, email=user, password=PASSWORD)
+    assert back.location == page
+    assert client.get(page).status_code == 200
 
 
 def test_being_busy_does_not_make_a_sign_in_younger(client: FlaskClient, user: str) -> None:

@@ -56,7 +56,7 @@ def member(app: Flask, device: Device) -> FlaskClient:
 def test_every_sensitive_step_takes_the_passkey(
     app: Flask, member: FlaskClient, device: Device
 ) -> None:
-    for path in ("change", "change-email", "two-factor", "passkeys", "delete"):
+    for path in ("change", "change-email", "two-factor", "passkeys", "export", "delete"):
         confirm(member, device, f"/users/{path}")
         assert member.get(f"/users/{path}").status_code == 200
         grow_old(member)
@@ -76,6 +76,16 @@ def test_a_first_password_needs_no_other(app: Flask, member: FlaskClient, device
     answer = post(member, "/users/change", new_password=NEW, new_password_confirm=NEW)
     assert answer.location == "/users/"
     assert sign_in(app.test_client(), EMAIL, NEW).status_code == 302
+
+
+def test_a_first_password_does_not_wait_for_guesses_of_strangers(
+    app: Flask, member: FlaskClient, device: Device
+) -> None:
+    confirm(member, device, "/users/change")
+    for _ in range(5):
+        sign_in(app.test_client(), EMAIL, "wrong password")
+    answer = post(member, "/users/change", new_password=NEW, new_password_confirm=NEW)
+    assert answer.location == "/users/"
 
 
 def test_sessions_end_without_a_password(app: Flask, member: FlaskClient) -> None:

@@ -14,6 +14,7 @@ from app.jobs.models import Job
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import Inbox, link_in, post
+from tests.test_auth_two_factor import turn_on
 
 EMAIL = "ada@example.com"
 
@@ -119,6 +120,23 @@ def test_deactivated_user_is_out_until_activated(
     assert sign_in(client, EMAIL).status_code == 302
 
 
+def test_whoever_lost_everything_is_helped_by_an_administrator(
+    app: Flask, client: FlaskClient, user: str
+) -> None:
+    sign_in(client, EMAIL)
+    turn_on(client)
+    for _ in range(2):
+        assert run(app, "two-factors-off", EMAIL).exit_code == 0
+    assert not is_in(client), "a stranger who set the second factor up is out"
+    assert sign_in(client, EMAIL).status_code == 302
+    assert is_in(client)
+    assert "An administrator" in client.get("/users/security-log").text
+    with app.app_context():
+        mails = [job.arguments["args"] for job in db.session.scalars(select(Job))]
+    told = [context for _, name, context in mails if name == "auth/mail/two_factors_off"]
+    assert [context["device"] for context in told] == [None], "told once, by an administrator"
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -126,6 +144,7 @@ def test_deactivated_user_is_out_until_activated(
         ("revoke", "eve@example.com", "admin"),
         ("deactivate", "eve@example.com"),
         ("activate", "eve@example.com"),
+        ("two-factors-off", "eve@example.com"),
     ],
 )
 def test_commands_name_an_unknown_address(app: Flask, args: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from app.extensions import db
 from tests.auth_support import link
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
+from tests.test_auth_address import change
 from tests.test_auth_password import grow_old, is_in
 
 CODE, RECOVERY = "/users/two-factor/code", "/users/two-factor/recovery"
@@ -78,6 +79,9 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
 
     fresh = post(client, "/users/two-factor/codes", form="/users/two-factor").text
     assert not set(codes) & set(re.findall(r"<code>([0-9a-f-]+)</code>", fresh))
+    inbox.wait_for_subject(email, "New recovery codes were made")
+    log = client.get("/users/security-log").text
+    assert log.count("New recovery codes made") == log.count("Recovery code used") == 1
     assert post(client, "/users/two-factor/off", form="/users/two-factor").status_code == 302
     inbox.wait_for_subject(email, "Two factors are off")
     assert sign_in(live_app.test_client(), email).location == "/"
@@ -183,6 +187,25 @@ def test_a_new_password_by_mail_keeps_the_second_factor(
     assert not is_in(client)
     assert sign_in(client, user, new).location.startswith(CODE)
     assert not is_in(client)
+
+
+@pytest.mark.parametrize("since", [True, False])
+def test_taking_an_address_back_turns_off_what_was_set_up_since(
+    app: Flask, client: FlaskClient, user: str, since: bool
+) -> None:
+    sign_in(client, user)
+    if not since:
+        turn_on(client)
+    undo = change(app, client)
+    if since:
+        turn_on(client)
+    owner = app.test_client()
+    post(owner, undo)
+    post(owner, "/users/reset", email=user)
+    new = "another pot entirely"
+    post(owner, link(app, "reset", "reset_link"), password=new, password_confirm=new)
+    sign_in(owner, user, new)
+    assert is_in(owner) is since
 
 
 def test_an_old_sign_in_is_asked_for_the_password(client: FlaskClient, user: str) -> None:

@@ -1,26 +1,17 @@
 """The pages on which people look after their own account."""
 
 import uuid
-from typing import cast
 
 from flask import abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 from flask_security.utils import logout_user
 
 from app.auth import deletion, history, sessions
 from app.auth.forms import ConfirmForm, ProfileForm
 from app.auth.fresh import fresh
-from app.auth.models import User
-from app.auth.views import auth_blueprint
+from app.auth.views import auth_blueprint, me
 from app.core.access import members
 from app.extensions import db
-
-
-# The other pages of the account; those that this installation has are shown.
-def me() -> User:
-    """Return who has signed in."""
-    return cast(User, current_user)
 
 
 @auth_blueprint.get("/sessions")

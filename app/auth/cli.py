@@ -94,6 +94,15 @@ def unlock(email: str) -> None:
     click.echo(f"{email} can sign in again.")
 
 
+@auth.command("two-factors-off")
+@click.argument("email")
+def two_factors_off(email: str) -> None:
+    """Help a user who lost the app and the recovery codes; all sessions of this user end."""
+    rights.turn_two_factors_off(find(email))
+    db.session.commit()
+    click.echo(f"{email} signs in without a second factor.")
+
+
 @auth.command("forget-unconfirmed")
 def forget_unconfirmed() -> None:
     """Delete the accounts nobody confirmed within 30 days; the schedule does so every night."""

@@ -7,7 +7,7 @@ import flask_login
 import flask_security
 from flask import Flask, abort
 
-from app.auth import services
+from app.auth import history, services
 from app.auth.models import User
 
 logger = logging.getLogger(__name__)
@@ -49,9 +49,10 @@ def confirmed(_: Flask, user: User, **__: Any) -> None:
     logger.info("User %s confirmed the address", user.id)
 
 
-def signed_in(_: Flask, user: User, **__: Any) -> None:
-    """Log a sign-in."""
-    logger.info("User %s signed in", user.id)
+def signed_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: Any) -> None:
+    """Log a sign-in; staying signed in after a change is none."""
+    if authn_via != history.NO_SIGN_IN:
+        logger.info("User %s signed in", user.id)
 
 
 def failed_to_sign_in(_: Flask, user: User, auth_type: str = "password", **__: Any) -> None:

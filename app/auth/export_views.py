@@ -6,14 +6,13 @@ from flask import abort, flash, make_response, redirect, render_template, reques
 from flask.typing import ResponseReturnValue
 
 from app.auth import exports, mails, tasks
-from app.auth.account_views import me
-from app.auth.views import auth_blueprint
-from app.core.access import members
+from app.auth.fresh import fresh
+from app.auth.views import auth_blueprint, me
 from app.extensions import db
 
 
 @auth_blueprint.route("/export", methods=["GET", "POST"], endpoint="exports")
-@members
+@fresh
 def order_export() -> ResponseReturnValue:
     """Show the exports of the user, and order one."""
     if request.method == "POST":
@@ -30,7 +29,7 @@ def order_export() -> ResponseReturnValue:
 
 
 @auth_blueprint.get("/export/<uuid:export_id>")
-@members
+@fresh
 def fetch_export(export_id: uuid.UUID) -> ResponseReturnValue:
     """Hand an export to its owner; nobody else learns that there is one."""
     content = exports.content_of(me(), export_id)

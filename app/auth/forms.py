@@ -155,8 +155,12 @@ class ChangePasswordForm(BaseChangePasswordForm):
     submit = SubmitField("Set the password")
 
     def validate(self, **kwargs: Any) -> bool:
-        """Count a wrong password as at a sign-in, and believe none while none is believed there."""
-        if is_refused_for_now(current_user, self.password, "MSG_INVALID_PASSWORD"):
+        """Count a wrong password as at a sign-in, and believe none while none is believed there.
+
+        Whoever has none is asked for none, and cannot guess.
+        """
+        has_one = current_user.password is not None
+        if has_one and is_refused_for_now(current_user, self.password, "MSG_INVALID_PASSWORD"):
             return False
         valid = super().validate(**kwargs)
         if MESSAGES["MSG_INVALID_PASSWORD"][0] in self.password.errors:
@@ -185,12 +189,38 @@ class ChangeEmailForm(BaseChangeEmailForm):
     )
     submit = SubmitField("Send the link")
 
+    def validate(self, extra_validators: Any = None) -> bool:
+        """Accept an address of which somebody only began an account: the link shows whose it is.
+
+        One that is taken gets no mail, but a job like that of a mail, so that the answer does not
+        come earlier.
+        """
+        valid = super().validate(extra_validators)
+        other: Any = self.existing_email_user
+        if other is None:
+            return valid
+        if other.confirmed_at is None:
+            self.existing_email_user = None
+            self.email.errors = []
+            return not self.errors
+        tasks.mail_nobody.delay_on_commit()
+        after_this_request(services.commit)
+        return valid
+
 
 def is_refused_for_now(user: Any, field: Any, message: str) -> bool:
     """Tell whether `user` has to wait; `field` then says what it says of a wrong value."""
     if not user.is_locked():
         return False
     field.errors = [MESSAGES[message][0]]
+    return True
+
+
+def are_off_by_now(user: Any, field: Any) -> bool:
+    """Tell whether `user` turned two factors off since the first; `field` then says what to do."""
+    if user.has_two_factors:
+        return False
+    field.errors = ["Two factors were turned off meanwhile. Sign in once more."]
     return True
 
 
@@ -217,6 +247,8 @@ class VerifyCodeForm(TwoFactorVerifyCodeForm):
         """Refuse during a wait without a look, and what can be no code as a wrong one."""
         if is_refused_for_now(self.user, self.code, "MSG_TWO_FACTOR_INVALID_TOKEN"):
             return False
+        if are_off_by_now(self.user, self.code):
+            return False
         bare = (self.code.data or "").replace(" ", "")
         self.code.data = bare if bare.isascii() else "0"
         return super().validate(**kwargs)
@@ -233,6 +265,8 @@ class RecoveryForm(MfRecoveryForm):
         """Count a wrong code as a wrong password; during a wait, look at none and use none up."""
         user: Any = self.user
         if is_refused_for_now(user, self.code, "MSG_INVALID_RECOVERY_CODE"):
+            return False
+        if are_off_by_now(user, self.code):
             return False
         valid = super().validate(**kwargs)
         if MESSAGES["MSG_INVALID_RECOVERY_CODE"][0] in self.code.errors:

@@ -28,12 +28,15 @@ KEPT_FOR = timedelta(days=365)
 COOKIE = "device"  # a random value that says only: this browser has been here before
 COOKIE_LENGTH = 64  # characters; more did not come from here
 SIGNED_IN = "signed_in"
+NO_SIGN_IN = ["change"]  # how the library signs in anew after a change of the password
 WORDS = {
     SIGNED_IN: "Signed in",
     "password_changed": "Password changed",
     "email_changed": "Address changed",
     "two_factors_changed": "Second factor set up",
     "two_factors_off": "Second factor removed",
+    "recovery_codes_new": "New recovery codes made",
+    "recovery_code_used": "Recovery code used",
     "passkey_added": "Passkey added",
     "passkey_removed": "Passkey removed",
     "locked": "Locked for wrong passwords",
@@ -106,9 +109,9 @@ def record(user: User, kind: str, device_key: str | None = None) -> None:
 def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: Any) -> None:
     """Record a sign-in, and tell its owner by mail if it is the first from this browser.
 
-    The library signs in anew after a change of the password; that is none.
+    After a change of the password or the address a browser stays signed in; that is none.
     """
-    if authn_via == ["change"]:
+    if authn_via == NO_SIGN_IN:
         return
     secure = current_app.config["SESSION_COOKIE_SECURE"]
     name = f"__Host-{COOKIE}" if secure else COOKIE
@@ -136,6 +139,16 @@ def on_sign_in(_: Flask, user: User, authn_via: list[str] | None = None, **__: A
         return response
 
     after_this_request(remember)
+
+
+def happened(user: User, kind: str, since: datetime) -> bool:
+    """Tell whether the security log of `user` has a line of this kind that is not older."""
+    lines = select(SecurityEvent.id).where(
+        SecurityEvent.user_id == user.id,
+        SecurityEvent.kind == kind,
+        SecurityEvent.created_at >= since,
+    )
+    return db.session.scalar(lines.limit(1)) is not None
 
 
 def of(user: User, limit: int = 50) -> Sequence[SecurityEvent]:

@@ -25,7 +25,7 @@ def init_app(app: Flask) -> None:
     """Count what fails at `app`, and forget it when somebody has proved who they are."""
     flask_security.user_failed_authn.connect(on_failure, app)
     flask_security.user_authenticated.connect(on_proof, app)
-    flask_security.password_reset.connect(on_proof, app)
+    flask_security.password_reset.connect(on_reset, app)
 
 
 def on_failure(_: Flask, user: User, **__: Any) -> None:
@@ -36,8 +36,19 @@ def on_failure(_: Flask, user: User, **__: Any) -> None:
 
 
 def on_proof(_: Flask, user: User, **__: Any) -> None:
-    """Forget wrong passwords after a right one, or after a new one set by a link."""
+    """Forget wrong passwords and codes after a sign-in."""
     unlock(user)
+
+
+def on_reset(_: Flask, user: User, **__: Any) -> None:
+    """End the wait after a new password set by a link, which is no proof of a second factor.
+
+    Its wrong codes still count: otherwise whoever reads the mails could go on guessing.
+    """
+    if not user.has_two_factors:
+        unlock(user)
+    elif user.is_locked():
+        user.locked_until = utcnow()
 
 
 def wait_after(failures: int) -> timedelta:

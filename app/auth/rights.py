@@ -11,7 +11,7 @@ from flask_security import PasswordUtil, hash_password
 from flask_security.recoverable import generate_reset_link
 from sqlalchemy import select
 
-from app.auth import history, mails, sessions
+from app.auth import history, mails, sessions, two_factors
 from app.auth.models import Role, User
 from app.extensions import db
 from app.models import utcnow
@@ -50,6 +50,15 @@ def activate(user: User, active: bool) -> None:
     user.active = active
     _changed(user, "activated" if active else "deactivated")
     logger.info("User %s is %s", user.id, "active" if active else "deactivated")
+
+
+def turn_two_factors_off(user: User) -> None:
+    """Let the password alone sign `user` in, who has lost the app and the recovery codes."""
+    if not user.has_two_factors:
+        return
+    two_factors.turn_off(user)
+    sessions.end_all(user)
+    logger.info("User %s has no second factor any more", user.id)
 
 
 def create_admin(email: str, password: str | None) -> User:

@@ -11,8 +11,17 @@ from flask_security import Security, anonymous_user_required
 from flask_wtf import FlaskForm
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import confirmation, forms, passkeys, passwords, services, sessions, two_factors
-from app.auth.fresh import fresh
+from app.auth import (
+    addresses,
+    confirmation,
+    forms,
+    fresh,
+    passkeys,
+    passwords,
+    services,
+    sessions,
+    two_factors,
+)
 from app.auth.models import Passkey, Role, User
 from app.auth.settings import MESSAGES, SETTINGS
 from app.core import access
@@ -67,7 +76,8 @@ def again_after_a_race(view: Callable[..., Any]) -> Callable[..., Any]:
 GUARDS: dict[str, Callable[[access.View], access.View]] = {
     "security.register": again_after_a_race,
     "security.confirm_email": confirmation.guard,
-    "security.change_password": fresh,
+    "security.change_email_confirm": addresses.guard,
+    "security.change_password": fresh.fresh,
     "security.verify": sessions.renewed,
     "security.wan_verify_response": sessions.renewed,
     # The library would sign out somebody who is signed in and merely looks at this page.
@@ -110,6 +120,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["current_user"] = current_user
     # No request signs itself in; without this, each would be searched for a token.
     security.login_manager.request_loader(nobody)
+    fresh.init_app(security)
     confirmation.init_app(app)
     guard_routes(app)
 

@@ -14,6 +14,7 @@ from typing import Any
 import flask_login
 import flask_security
 from flask import Flask, Response, after_this_request, current_app, g, request, session
+from flask_login import current_user
 from flask_security.utils import set_request_attr
 from sqlalchemy import ForeignKey, String, Uuid, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -48,6 +49,16 @@ def init_app(app: Flask) -> None:
     app.login_manager.user_loader(load)  # type: ignore[attr-defined]
     flask_security.user_authenticated.connect(on_sign_in, app)
     flask_login.user_logged_out.connect(on_sign_out, app)
+    app.before_request_funcs.setdefault("security", []).append(look_up)
+
+
+def look_up() -> None:
+    """Find out who is there before a view of the library writes.
+
+    Some of them ask only then. Noting that the session is in use would wait for their lock, which
+    is that of the whole database on SQLite, and they for it.
+    """
+    current_user._get_current_object()
 
 
 def load(key: str) -> User | None:

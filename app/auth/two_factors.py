@@ -72,6 +72,7 @@ class RecoveryCodes(MfRecoveryCodesUtil):
         if found is None:
             return False
         left = codes_left(user)
+        history.record(user, "recovery_code_used")
         mails.tell(user, "auth/mail/recovery_code_used", left=left)
         words = Markup('You have {} recovery codes left. Is the app lost? <a href="{}">{}</a>.')
         page = url_for("auth.two_factor")
@@ -126,6 +127,13 @@ def turn_off(user: User) -> None:
     db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
     mails.tell(user, "auth/mail/two_factors_off")
     history.record(user, "two_factors_off")
+
+
+def renew_codes(user: User) -> list[str]:
+    """Return new recovery codes, and tell `user` that the old ones are worthless."""
+    mails.tell(user, "auth/mail/recovery_codes_new")
+    history.record(user, "recovery_codes_new")
+    return new_codes(user)
 
 
 def new_codes(user: User) -> list[str]:

@@ -59,7 +59,7 @@ def undo_address(token: str) -> ResponseReturnValue:
 @fresh
 def two_factor() -> ResponseReturnValue:
     """Show the state of the second factor; turn it on when the app's first code is right."""
-    user = myself()
+    user = me()
     if user.has_two_factors:
         left = two_factors.codes_left(user)
         return render_template("auth/two_factor.html", form=ConfirmForm(), left=left)
@@ -83,10 +83,10 @@ def two_factor() -> ResponseReturnValue:
 @fresh
 def new_recovery_codes() -> ResponseReturnValue:
     """Show new recovery codes, once; the old ones are worthless."""
-    user = myself()
+    user = me()
     if not user.has_two_factors:
         return redirect(url_for("auth.two_factor"))
-    codes = two_factors.new_codes(user)
+    codes = two_factors.renew_codes(user)
     db.session.commit()
     events.two_factors_changed(user, "made new recovery codes")
     return render_template("auth/recovery_codes.html", codes=codes)
@@ -96,7 +96,7 @@ def new_recovery_codes() -> ResponseReturnValue:
 @fresh
 def two_factor_off() -> ResponseReturnValue:
     """Turn the second factor off."""
-    user = myself()
+    user = me()
     if user.has_two_factors:
         two_factors.turn_off(user)
         db.session.commit()
@@ -117,6 +117,6 @@ def pending_secret(user: User) -> str:
     return secret
 
 
-def myself() -> User:
+def me() -> User:
     """Return the user who has signed in."""
     return cast(User, current_user._get_current_object())
