@@ -34,7 +34,8 @@ COPY . .
 ENV PYTHONPYCACHEPREFIX=/opt/bytecode
 RUN find /opt/venv . -name '*.py' -exec touch --date=2020-01-01 {} + && \
     /opt/venv/bin/python -m compileall -q . && \
-    CONFIG_TYPE=config.TestingConfig /opt/venv/bin/python -c "import application, server, celery.__main__, \
+    CONFIG_TYPE=config.TestingConfig /opt/venv/bin/python -c "import application, server, \
+        app.health.metrics, app.jobs.metrics, celery.__main__, \
         celery.apps.beat, celery.apps.worker, celery.bin.worker, celery.concurrency.prefork, \
         celery.worker.consumer, celery.worker.pidbox, flask_migrate, kombu.transport.pyamqp, \
         kombu.transport.redis, psycopg.pq, smtplib, urllib.request"

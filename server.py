@@ -4,10 +4,14 @@ All of Granian's settings are here. TERM lets the requests that run finish, and 
 processes with the new code and settings before it stops the old ones.
 """
 
+import logging
 import multiprocessing
 import os
+import signal
+import socket
 import sys
 import tempfile
+from importlib import import_module
 from typing import Any
 
 from granian._granian import ListenerSpec
@@ -15,6 +19,8 @@ from granian.constants import Interfaces
 from granian.server.mp import MPServer
 
 import config
+
+logger = logging.getLogger("_granian")
 
 
 class Server(MPServer):
@@ -27,24 +33,64 @@ class Server(MPServer):
     """
 
     def _init_shared_socket(self) -> None:
+        require_free(self.bind_addr, self.bind_port)
         place = ListenerSpec(self.bind_addr, self.bind_port, self.backlog)
         self._sockets = [place.build() for _ in range(self.workers)]
         self._sso = None
-        os.register_at_fork(after_in_child=self._keep_own_socket)
+        os.register_at_fork(after_in_child=self._begin_process)
 
     def _spawn_worker(self, idx: int, *args: Any, **kwargs: Any) -> Any:
         self._shd = self._sockets[idx]
         return super()._spawn_worker(idx, *args, **kwargs)
 
-    def _keep_own_socket(self) -> None:
+    def _begin_process(self) -> None:
+        """Keep the own socket only. What a process starts in its turn has nothing to close."""
         for held in self._sockets:
             if held is not self._shd:
                 os.close(held.get_fd())
+        self._sockets = []
+        # Until Granian listens for signals, those of its parent would be noted by nobody. And what
+        # a terminal says to all, the parent says once more: two signals at a time may get lost.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def _reload(self, spawn_target: Any, target_loader: Any) -> None:
+        """Keep the old processes where new ones could not even load the application."""
+        self.reload_signal = False
+        attempt = multiprocessing.Process(target=import_module, args=["application"])
+        attempt.start()
+        attempt.join()
+        if attempt.exitcode:
+            logger.error("The new code or settings cannot be loaded: the old processes stay.")
+            self.main_loop_interrupt.clear()
+        else:
+            super()._reload(spawn_target, target_loader)
+        if self.interrupt_signal or self.interrupt_children:  # meanwhile
+            self.main_loop_interrupt.set()
+
+    def _respawn_workers(self, workers: list[int], *args: Any, **options: Any) -> None:
+        for idx in workers:
+            if not self.interrupt_signal:  # whoever stops this does not wait for new processes
+                super()._respawn_workers([idx], *args, **options)
 
     def _drop_shared_socket(self) -> None:
         """Let nobody queue while the last requests are finished: a proxy asks another server."""
         for held in self._sockets:
             os.close(held.get_fd())
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise SystemExit if something listens there: sockets like ours share a port, unnoticed."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as asking:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            asking.bind((host, port))
+        except OSError as error:
+            raise SystemExit(
+                f"Nobody can listen at {host}, port {port}: {error.strerror}. Stop what listens "
+                "there, or set HOST and PORT."
+            ) from None
 
 
 def processors() -> int:

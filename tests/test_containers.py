@@ -1,12 +1,15 @@
 """What containers are made of: Dockerfile, Compose files, Caddy in front, the health check."""
 
+import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,13 +17,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from granian.http import HTTP1Settings
 
 import config
+from app.core.requests import ACCEPTABLE
 from scripts.healthcheck import role
 from tests.support import ROOT, Process, answers, free_port, wait_until
 
 BIN = Path(sys.executable).parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
+TOKEN = "a-token-that-signs-in"
 OURS = ("web", "worker", "beat", "migrate")
 
 
@@ -126,6 +132,15 @@ class Upstream(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(json.dumps(dict(self.headers)).encode().ljust(4000))
 
+    def do_POST(self) -> None:
+        """Answer with the body of the request, or hang up."""
+        self.server.forms.append(self.path)  # type: ignore[attr-defined]
+        if TOKEN in self.path:
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.rfile.read(int(self.headers["Content-Length"])))
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -133,6 +148,7 @@ class Upstream(BaseHTTPRequestHandler):
 def serve(port: int) -> ThreadingHTTPServer:
     """Serve at `port`, in a thread."""
     server = ThreadingHTTPServer(("127.0.0.1", port), Upstream)
+    server.forms = []  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -147,8 +163,8 @@ def test_health_check_of_web_goes_through_no_proxy(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def caddy(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """Return the address of Caddy with our file, and the port where it expects the application."""
+def proxy(tmp_path: Path) -> Iterator[tuple[Process, str, int]]:
+    """Return Caddy with our file, its address, and the port where it expects the application."""
     port, upstream = free_port(), free_port()
     file = tmp_path / "Caddyfile"
     options = "admin off\ndefault_bind 127.0.0.1\n"
@@ -162,15 +178,22 @@ def caddy(tmp_path: Path) -> Iterator[tuple[str, int]]:
     process = Process([str(BIN / "caddy"), "run", "--config", str(file)], environment)
     try:
         wait_until(lambda: answers(port), "Caddy answers")
-        yield f"http://127.0.0.1:{port}", upstream
+        yield process, f"http://127.0.0.1:{port}", upstream
     finally:
         process.kill()
 
 
-def ask(address: str, **headers: str):
-    """Return the response."""
+@pytest.fixture
+def caddy(proxy: tuple[Process, str, int]) -> tuple[str, int]:
+    """Return the address, and the port, of `proxy`."""
+    return proxy[1:]
+
+
+def ask(address: str, method: str = "GET", /, **headers: str):
+    """Return the response; a POST has an empty body."""
+    body = b"" if method == "POST" else None
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return direct.open(urllib.request.Request(address, headers=headers))
+    return direct.open(urllib.request.Request(address, body, headers))
 
 
 def test_caddy_believes_no_visitor_and_tells_the_application_who_it_is(
@@ -178,12 +201,57 @@ def test_caddy_believes_no_visitor_and_tells_the_application_who_it_is(
 ) -> None:
     address, port = caddy
     with serve(port) as server:
-        with ask(f"{address}/", **{"X-Forwarded-For": "203.0.113.7"}) as response:
+        lies = {"X-Forwarded-For": "203.0.113.7", "X-Request-ID": "chosen-by-a-visitor"}
+        with ask(f"{address}/", **lies) as response:
             seen = json.loads(response.read())
         server.shutdown()
     assert seen["X-Forwarded-For"] == "127.0.0.1"
     assert seen["X-Forwarded-Host"] == address.removeprefix("http://")
     assert seen["X-Forwarded-Proto"] == "http"
+    assert seen["X-Request-Id"] != lies["X-Request-ID"]
+    assert ACCEPTABLE.fullmatch(seen["X-Request-Id"]), "else the application makes its own"
+
+
+def test_caddy_hands_a_form_on_when_it_is_there(caddy: tuple[str, int]) -> None:
+    address, port = caddy
+    head = b"POST /contact HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8\r\n\r\n"
+    with (
+        serve(port) as server,
+        socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as slow,
+    ):
+        slow.sendall(head + b"half")
+        for _ in range(5):
+            ask(f"{address}/").close()
+        assert server.forms == []  # type: ignore[attr-defined]
+        slow.sendall(b"half")
+        answer = http.client.HTTPResponse(slow)
+        answer.begin()
+        assert answer.read() == b"halfhalf"
+        server.shutdown()
+
+
+def test_caddy_keeps_no_address_with_a_token(proxy: tuple[Process, str, int]) -> None:
+    process, address, port = proxy
+    with serve(port) as server:
+        ask(f"{address}/users/confirm/{TOKEN}?token={TOKEN}").close()
+        with pytest.raises(urllib.error.HTTPError) as hung_up:
+            ask(f"{address}/users/reset/{TOKEN}", "POST", Referer=f"{address}/{TOKEN}")
+        server.shutdown()
+    with hung_up.value as error:
+        assert error.code == 502
+        assert error.headers["X-Request-ID"] in error.read().decode()
+    process.wait_for(f'"uuid":"{error.headers["X-Request-ID"]}"')
+    assert TOKEN not in process.output
+
+
+def test_caddy_suits_the_server_behind_it() -> None:
+    command = [str(BIN / "caddy"), "adapt", "--config", str(ROOT / "deploy" / "Caddyfile")]
+    variables = {"TRUSTED_HOSTS": "stockpot.example"}
+    adapted = subprocess.check_output(command, env=variables, stderr=subprocess.DEVNULL, text=True)
+    (idle,) = re.findall(r'"idle_timeout":(\d+)', adapted)  # nanoseconds
+    assert int(idle) / 1e6 < HTTP1Settings().header_read_timeout, "who closes first"
+    (most,) = re.findall(r'"request_buffers":(\d+)', adapted)
+    assert int(most) == config.Config.MAX_CONTENT_LENGTH
 
 
 def test_caddy_compresses_and_lets_browsers_keep_what_never_changes(

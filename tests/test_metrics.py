@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,6 +79,8 @@ def test_requests_are_counted_by_route_and_status(measured: Flask) -> None:
     for path in ("/", "/users/register/a@example.com", "/users/register/b@example.com", "/x", "/y"):
         client.get(path)
     client.post("/contact")
+    client.open("/", method="BREW")
+    client.open("/", method="BREW-TWICE")
     after = measures_of(client)
 
     def more(name: str, **labels: str) -> float:
@@ -88,10 +91,30 @@ def test_requests_are_counted_by_route_and_status(measured: Flask) -> None:
     assert more(total, method="GET", route="/users/register/<email>", status="200") == 2
     assert more(total, method="GET", route="unknown", status="404") == 2
     assert more(total, method="POST", route="/contact", status="400") == 1
+    assert more(total, method="unknown", route="unknown", status="405") == 2
     assert more("stockpot_request_seconds_count", route="/") == 1
     assert more("stockpot_request_seconds_bucket", route="/", le="+Inf") == 1
     assert of(after, "stockpot_database_connections", state="open") >= 1
     assert of(after, "stockpot_process_memory_bytes", pid=str(os.getpid())) > 1e6
+
+
+def test_requests_are_measured_while_the_database_is_away(
+    make_app: Callable[..., Flask], tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    app = make_app(METRICS_TOKEN=TOKEN, DATABASE_URL=f"sqlite:///{place / 'app.db'}")
+    client = app.test_client()
+    used = of(measures_of(client), "stockpot_database_connections", state="used")
+    with app.app_context(), db.engine.connect() as connection:
+        connection.invalidate()
+    shutil.rmtree(place)
+    assert client.get("/readyz").status_code == 503
+    measures = measures_of(client)
+    assert of(measures, "stockpot_requests_total", method="GET", route="/readyz", status="503") > 0
+    assert not [name for name, _ in measures if name.startswith("stockpot_job")]
+    now = of(measures, "stockpot_database_connections", state="used")
+    assert now == used, "what could not be connected is not used"
 
 
 def test_jobs_are_looked_up(measured: Flask) -> None:

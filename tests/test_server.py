@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support import Process, answers, free_port, wait_until
+from tests.support import ROOT, Process, answers, free_port, wait_until
 
+OURS = [sys.executable, "server.py"]
 BODY = b"email=ada%40example.com&password=a+stockpot+full+of+soup"
 HEAD = (
     f"POST /contact HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n"
@@ -29,8 +30,10 @@ def port() -> int:
 
 
 @contextmanager
-def started(command: list[str], port: int, database: Path) -> Iterator[Process]:
-    """Run a server of the application, and leave none of its processes."""
+def started(
+    command: list[str], port: int, database: Path, project: Path = ROOT, ready: str = ""
+) -> Iterator[Process]:
+    """Run a server of the application until it answers, or has printed `ready`; leave nothing."""
     environment = {
         **os.environ,
         "CONFIG_TYPE": "config.TestingConfig",
@@ -38,9 +41,12 @@ def started(command: list[str], port: int, database: Path) -> Iterator[Process]:
         "PORT": str(port),
         "WEB_CONCURRENCY": "2",
     }
-    server = Process(command, environment)
+    server = Process(command, environment, project)
     try:
-        wait_until(lambda: answers(port), "the server answers")
+        if ready:
+            server.wait_for(ready)
+        else:
+            wait_until(lambda: answers(port), "the server answers")
         yield server
     finally:
         children = children_of(server)
@@ -53,7 +59,7 @@ def started(command: list[str], port: int, database: Path) -> Iterator[Process]:
 @pytest.fixture
 def server(port: int, tmp_path: Path) -> Iterator[Process]:
     """Return the server of the Procfile, with two processes."""
-    with started([sys.executable, "server.py"], port, tmp_path / "app.db") as server:
+    with started(OURS, port, tmp_path / "app.db") as server:
         yield server
 
 
@@ -133,6 +139,51 @@ def test_a_reload_under_load_refuses_no_connection(server: Process, port: int) -
             visitor.join()
     assert errors == []
     assert set(statuses) == {200}
+
+
+def test_code_that_cannot_be_loaded_replaces_nothing(
+    copy_of_project: Path, port: int, tmp_path: Path
+) -> None:
+    entry = copy_of_project / "application.py"
+    whole = entry.read_text("utf-8")
+    with started(OURS, port, tmp_path / "app.db", copy_of_project) as server:
+        old = children_of(server)
+        entry.write_text("import nothing_of_this_name\n", "utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("The new code or settings cannot be loaded")
+        assert children_of(server) == old
+        assert status_of_home(port) == 200
+        entry.write_text(whole, "utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("Stopping old worker-1")
+        # Told to stop now, it makes no other process first.
+        assert server.stop() == 0
+        assert "Respawning worker-2" not in server.output
+        assert "Killing" not in server.output
+
+
+def test_who_stops_the_server_while_it_starts_does_not_wait(port: int, tmp_path: Path) -> None:
+    with started(OURS, port, tmp_path / "app.db", ready="Spawning worker-2") as server:
+        assert server.stop() == 0
+        assert "Killing" not in server.output
+
+
+def test_a_terminal_that_tells_all_processes_to_stop_is_obeyed(port: int, tmp_path: Path) -> None:
+    with started(OURS, port, tmp_path / "app.db", ready="Started worker-2") as server:
+        server.wait_for("Started worker-1")
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(30) == 0
+        server.kill()
+        assert "Killing" not in server.output
+        assert "Unexpected exit" not in server.output
+
+
+def test_a_port_that_is_taken_is_named(server: Process, port: int, tmp_path: Path) -> None:
+    with started(OURS, port, tmp_path / "app.db") as second:
+        assert second.process.wait(30) == 1
+        second.wait_for(f"Nobody can listen at 127.0.0.1, port {port}: Address already in use")
+        assert "Traceback" not in second.output
+    assert server.process.poll() is None
 
 
 def test_a_process_that_died_is_replaced(server: Process, port: int) -> None:

@@ -6,7 +6,10 @@ makes; whichever of them is asked adds all of them up.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
+from http import HTTPMethod
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, Response, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 from sqlalchemy import event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.requests import seconds_since_the_begin
 from app.extensions import db
@@ -21,6 +25,7 @@ from app.extensions import db
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
 TICKS = os.sysconf("SC_CLK_TCK")  # a second
+METHODS = {*HTTPMethod}
 
 counted = CollectorRegistry()
 requests = Counter(
@@ -47,19 +52,22 @@ def init_app(app: Flask) -> None:
     app.extensions["metrics"] = []
     app.after_request(count)
     with app.app_context():
-        for name, state, change in (
-            ("connect", "open", 1),
-            ("close", "open", -1),
-            ("checkout", "used", 1),
-            ("checkin", "used", -1),
-        ):
-            event.listen(db.engine, name, counter_of(state, change))
+        event.listen(db.engine, "connect", lambda *_: connections.labels("open").inc())
+        event.listen(db.engine, "close", lambda *_: connections.labels("open").dec())
+        event.listen(db.engine, "checkout", taken)
+        event.listen(db.engine, "checkin", given_back)
 
 
-def counter_of(state: str, change: int):
-    """Return a listener that adds `change` to the connections in `state`."""
-    gauge = connections.labels(state)
-    return lambda *_: gauge.inc(change)
+def taken(_: Any, record: ConnectionPoolEntry, __: Any) -> None:
+    """Count a connection that begins to be used."""
+    record.record_info["counted"] = True  # type: ignore[index]
+    connections.labels("used").inc()
+
+
+def given_back(_: Any, record: ConnectionPoolEntry) -> None:
+    """Count one that was used; the pool also gets back what it could not connect again."""
+    if record.record_info.pop("counted", False):  # type: ignore[union-attr]
+        connections.labels("used").dec()
 
 
 def add(app: Flask, collector: Collector) -> None:
@@ -68,9 +76,10 @@ def add(app: Flask, collector: Collector) -> None:
 
 
 def count(response: Response) -> Response:
-    """Count a request by its route, of which there are few, not by its path."""
+    """Count a request by its route, not by its path; visitors can make up methods too."""
     route = request.url_rule.rule if request.url_rule else "unknown"
-    requests.labels(request.method, route, str(response.status_code)).inc()
+    method = request.method if request.method in METHODS else "unknown"
+    requests.labels(method, route, str(response.status_code)).inc()
     seconds.labels(route).observe(seconds_since_the_begin())
     return response
 
@@ -82,7 +91,8 @@ def exposed(app: Flask) -> bytes:
     if folder:
         for pid in pids_in(folder):
             if not Path(f"/proc/{pid}").exists():
-                mark_process_dead(pid, folder)
+                with suppress(FileNotFoundError):  # another process answers too, and was faster
+                    mark_process_dead(pid, folder)
         MultiProcessCollector(registry, folder)
     else:
         registry.register(Counted())

@@ -1,17 +1,20 @@
 """Measures of jobs, looked up in their rows: right for all workers, on whichever hosts they are."""
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import datetime
 
 from flask import Flask
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Select, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core import metrics
 from app.extensions import db
 from app.jobs.models import QUEUED, Heartbeat, Job, is_buried, is_open, moment
+
+logger = logging.getLogger(__name__)
 
 RECENT = 300.0  # seconds
 ROWS = 5000  # the newest that are looked at, however many there are
@@ -29,10 +32,14 @@ class Jobs(Collector):
         """Look into the database of `app`."""
         self._app = app
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every measure."""
+    def collect(self) -> list[Metric]:
+        """Return every measure, none while the database is away: requests are counted without."""
         with self._app.app_context():
-            yield from (states(), oldest(), sweep_age(), *recent())
+            try:
+                return [states(), oldest(), sweep_age(), *recent()]
+            except SQLAlchemyError as error:
+                logger.warning("Jobs cannot be measured: %s", error)
+                return []
 
 
 def states() -> Metric:
