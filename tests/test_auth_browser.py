@@ -40,8 +40,10 @@ def is_in(page: Page, address: str) -> bool:
 def test_mail_to_confirm_comes_again_and_a_forgotten_password_is_set_anew(
     app: Flask, address: str, two_pages: tuple[Page, Page]
 ) -> None:
-    add_user(app, EMAIL, confirmed=False)
     page, _ = two_pages
+    page.goto(f"{address}/users/register")
+    press(page, "Sign up", Email_Address=EMAIL, Password=PASSWORD)
+    said(page, "We have sent a mail")
     sign_in(page, address)
     said(page, "or the address is not confirmed yet")
     click(page, "No mail to confirm your address?")
