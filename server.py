@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any
 
 from granian._granian import ListenerSpec
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.server.mp import MPServer
 
 import config
@@ -117,6 +117,9 @@ def server(settings: config.Config) -> Server:
         address=settings.HOST,
         port=settings.PORT,
         interface=Interfaces.WSGI,
+        # Also because Granian hangs up on whom it has not heard yet when it stops, as long as it
+        # does not know which version of HTTP that will be.
+        http=HTTPModes.http1,
         websockets=False,
         workers=settings.WEB_CONCURRENCY or processors(),
         respawn_failed_workers=True,
