@@ -141,7 +141,7 @@ def change_address(page: Page, address: str, inbox: Inbox) -> None:
 
 
 def keep_name_and_colours(page: Page) -> None:
-    account(page, "Name and colours")
+    account(page, "Name, language of mails and colours")
     page.get_by_label("Colours").select_option("Dark")
     press(page, "Keep it", Your_name="Ada")
     said(page, "Your profile is changed.")
@@ -168,14 +168,14 @@ def export(page: Page, inbox: Inbox) -> None:
 def delete_and_keep(page: Page, codes: list[str]) -> None:
     """Begin to delete the account, and think better of it; then begin again."""
     account(page, "Delete the account")
-    press(page, "Delete the account", Your_password=PASSWORD)
+    press(page, "Delete the account")
     said(page, "Sign in to keep it.")
     recover(page, NEW, codes[0])
     click(page, "Keep it after all?")
     click(page, "Keep the account", "button")
     said(page, "Your account stays.")
     account(page, "Delete the account")
-    press(page, "Delete the account", Your_password=PASSWORD)
+    press(page, "Delete the account")
 
 
 def delete(page: Page, app: Flask) -> None:
