@@ -181,9 +181,19 @@ def test_a_terminal_that_tells_all_processes_to_stop_is_obeyed(port: int, tmp_pa
 def test_a_port_that_is_taken_is_named(server: Process, port: int, tmp_path: Path) -> None:
     with started(OURS, port, tmp_path / "app.db") as second:
         assert second.process.wait(30) == 1
-        second.wait_for(f"Nobody can listen at 127.0.0.1, port {port}: Address already in use")
+        second.wait_for(rf"Nobody can listen at 127.0.0.1, port {port}: .* already in use")
         assert "Traceback" not in second.output
     assert server.process.poll() is None
+
+
+def test_a_host_that_is_no_address_is_named(
+    port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOST", "localhost")
+    ready = "Nobody can listen at localhost, .* set HOST and PORT"
+    with started(OURS, port, tmp_path / "app.db", ready=ready) as server:
+        assert server.process.wait(30) == 1
+        assert "Traceback" not in server.output
 
 
 def test_a_process_that_died_is_replaced(server: Process, port: int) -> None:
