@@ -99,11 +99,11 @@ def status_of_home(port: int) -> int:
 def test_a_request_that_runs_is_finished_before_the_server_stops(
     server: Process, port: int
 ) -> None:
-    begun = [SlowRequest(port) for _ in range(4)]
+    begun = [SlowRequest(port) for _ in range(3)]  # one process may get all, and has four threads
     assert status_of_home(port) == 200  # by now they have been read
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not answers(port), "the server takes no new requests")
-    assert [request.finish() for request in begun] == [400] * 4, "no CSRF token: it was answered"
+    assert [request.finish() for request in begun] == [400] * 3, "no CSRF token: it was answered"
     assert server.process.wait(30) == 0
 
 
