@@ -12,6 +12,7 @@ import socket
 import sys
 import tempfile
 from importlib import import_module
+from ipaddress import ip_address
 from typing import Any
 
 from granian._granian import ListenerSpec
@@ -81,16 +82,16 @@ class Server(MPServer):
 
 def require_free(host: str, port: int) -> None:
     """Raise SystemExit if something listens there: sockets like ours share a port, unnoticed."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as asking:
-        asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        family = socket.AF_INET if ip_address(host).version == 4 else socket.AF_INET6
+        with socket.socket(family) as asking:
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             asking.bind((host, port))
-        except OSError as error:
-            raise SystemExit(
-                f"Nobody can listen at {host}, port {port}: {error.strerror}. Stop what listens "
-                "there, or set HOST and PORT."
-            ) from None
+    except (OSError, ValueError) as error:
+        raise SystemExit(
+            f"Nobody can listen at {host}, port {port}: {error}. Stop what listens there, or set "
+            "HOST and PORT."
+        ) from None
 
 
 def processors() -> int:
