@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 TRIES = 5  # wrong passwords before the first wait
 FIRST_WAIT = timedelta(minutes=1)  # doubled by each wrong password after a wait
 LONGEST_WAIT = timedelta(hours=1)
-FORGOTTEN_AFTER = timedelta(days=1)  # without a wrong password, counting starts anew
+FORGOTTEN_AFTER = timedelta(days=1)  # since the last wait ended, counting starts anew
 
 
 def init_app(app: Flask) -> None:
