@@ -9,7 +9,7 @@ from flask import Flask
 from flask_security import EmailValidateException, MailUtil
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from app import create_app
 from app.auth.models import User
@@ -159,3 +159,17 @@ def test_another_spelling_signs_up_signs_in_and_resets_the_same_account(
     assert post(client, "/users/login", email=other, password=PASSWORD).status_code == 302
     with app.app_context():
         assert db.session.scalars(select(User.email)).all() == ["ada@example.com"]
+
+
+@pytest.mark.parametrize("path", ["login", "register", "reset", "confirm"])
+def test_an_address_is_found_by_its_index(app: Flask, path: str) -> None:
+    client = app.test_client()
+    add_user(app, "ada@example.com", confirmed=path != "confirm")
+    statements: list[str] = []
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
+    post(client, f"/users/{path}", email="ADA@example.com", password=PASSWORD)
+    looked_up = [text for text in statements if re.search(r"WHERE users\.email = ", text)]
+    assert looked_up
+    assert not [text for text in statements if "lower(" in text]
