@@ -192,9 +192,11 @@ def worker(live_database_url: str, valkey: Valkey, smtp: Inbox) -> Iterator[Proc
     }
     command = [sys.executable, "-m", "celery", "-A", "celery_worker.celery", "worker"]
     process = Process([*command, "--loglevel=info", "--concurrency=2"], environment)
-    process.wait_for("ready.")
-    yield process
-    process.stop()
+    try:
+        process.wait_for("ready.")
+        yield process
+    finally:
+        process.stop()
 
 
 @pytest.fixture
