@@ -11,8 +11,12 @@ from typing import Any
 import cbor2
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
+from app.auth.models import Passkey
+from app.extensions import db
 from tests.support import post
 
 SIGN_IN, LIST, VERIFY = "/users/passkeys/sign-in", "/users/passkeys", "/users/passkeys/verify"
@@ -97,3 +101,9 @@ def add(client: FlaskClient, name: str = "my phone") -> Device:
     assert send(client, action, device.create(options)).location == LIST
     assert f"The passkey {name} is added." in client.get(LIST).text
     return device
+
+
+def names(app: Flask) -> list[str]:
+    """Return what the passkeys are called, in the order in which they were added."""
+    with app.app_context():
+        return list(db.session.scalars(select(Passkey.name).order_by(Passkey.id)))

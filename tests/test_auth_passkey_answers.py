@@ -7,17 +7,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from app.auth.models import Passkey, User
+from app.auth.models import User
 from app.extensions import db
-from tests.passkey_support import LIST, SIGN_IN, VERIFY, Device, add, encode, send, start
+from tests.passkey_support import LIST, SIGN_IN, VERIFY, Device, add, encode, names, send, start
 from tests.support import post
 from tests.test_auth import add_user, sign_in
 from tests.test_auth_password import grow_old, is_in
-
-
-def names(app: Flask) -> list[str]:
-    with app.app_context():
-        return list(db.session.scalars(select(Passkey.name).order_by(Passkey.id)))
 
 
 @pytest.fixture

@@ -6,20 +6,12 @@ from html import unescape
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
 
-from app.auth.models import Passkey
-from app.extensions import db
-from tests.passkey_support import LIST, SIGN_IN, VERIFY, Device, add, send, start
+from tests.passkey_support import LIST, SIGN_IN, VERIFY, Device, add, names, send, start
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
 from tests.test_auth_address import change
 from tests.test_auth_password import grow_old, is_in
-
-
-def names(app: Flask) -> list[str]:
-    with app.app_context():
-        return list(db.session.scalars(select(Passkey.name).order_by(Passkey.id)))
 
 
 @pytest.fixture
