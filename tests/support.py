@@ -25,7 +25,9 @@ PATIENCE = 30.0  # seconds until a condition that should hold is given up
 Result = TypeVar("Result")
 
 
-def wait_until(condition: Callable[[], Result], what: str, seconds: float = PATIENCE) -> Result:
+def wait_until(
+    condition: Callable[[], Result], what: str, seconds: float = PATIENCE, every: float = 0.02
+) -> Result:
     """Return the first true result of `condition`; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -34,7 +36,7 @@ def wait_until(condition: Callable[[], Result], what: str, seconds: float = PATI
             return result
         if time.monotonic() > deadline:
             raise AssertionError(f"Waited {seconds:g} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def free_port(count: int = 1) -> int:
@@ -71,7 +73,7 @@ class Process:
         self, command: list[str], environment: dict[str, str] | None = None, cwd: Path = ROOT
     ) -> None:
         """Start `command`."""
-        self.output = ""
+        self._lines: list[str] = []
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -88,7 +90,16 @@ class Process:
     def _read(self) -> None:
         assert self.process.stdout
         for line in self.process.stdout:
-            self.output += line
+            self._lines.append(line)
+
+    @property
+    def output(self) -> str:
+        """All it has printed since it was last told to forget."""
+        return "".join(self._lines)
+
+    def forget(self) -> None:
+        """Forget what it has printed."""
+        self._lines = []
 
     def wait_for(self, pattern: str, seconds: float = PATIENCE) -> str:
         """Return the output once `pattern` is in it."""
