@@ -102,7 +102,7 @@ def stats() -> None:
 @click.option("--max-age", default=300.0, show_default=True, help="Seconds a due job may wait.")
 @click.option("--max-silence", default=60.0, show_default=True, help="Seconds without a sweep.")
 def health(max_age: float, max_silence: float) -> None:
-    """Exit with 1 when jobs are not done: the health check of workers in containers."""
+    """Exit with 1 when jobs are not done, whichever worker should do them."""
     found = services.problems(max_age, max_silence)
     for problem in found:
         click.echo(problem, err=True)

@@ -8,7 +8,9 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from celery import Task, bootsteps, shared_task
@@ -28,6 +30,7 @@ BATCH = 200  # rows a sweep hints at most
 BACK = timedelta(days=7)  # how far back ticks are made up for
 QUEUE = "sweep"
 TASK = "app.jobs.sweep.sweep"
+SIGN = "worker-works"  # a file in the instance folder; scripts/healthcheck.py reads its time
 BEAT = {TASK: {"task": TASK, "schedule": 30.0, "options": {"queue": QUEUE, "expires": 30.0}}}
 
 
@@ -128,6 +131,9 @@ class Sweeper(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Send a sweep now and then."""
         self._celery = parent.app
+        self._sign = Path(parent.app.flask_app.instance_path) / SIGN
+        self._state = parent.state
+        self._taken = 0
         self._every = parent.app.flask_app.config["JOBS_SWEEP"]
         self._entry = parent.timer.call_repeatedly(self._every, self._tick)
 
@@ -138,3 +144,15 @@ class Sweeper(bootsteps.StartStopStep):
     def _tick(self) -> None:
         hinter: Hinter = self._celery.flask_app.extensions["hinter"]
         hinter.send(TASK, QUEUE, expires=self._every * 2)
+        self._show_work()
+
+    def _show_work(self) -> None:
+        """Touch a file if this worker took a task since, or is at one: a deaf one does neither.
+
+        A sweep takes no time, so one that a worker is still at says nothing good of it.
+        """
+        taken = self._state.all_total_count[0]
+        if taken > self._taken or any(one.name != TASK for one in self._state.active_requests):
+            self._taken = taken
+            with suppress(OSError):  # only containers need it, and they have the folder
+                self._sign.touch()
