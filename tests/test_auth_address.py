@@ -1,6 +1,8 @@
 """Changing the address: the new one confirms, the old one can take it back."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -14,7 +16,7 @@ from app.extensions import db
 from app.jobs.models import Job
 from app.models import utcnow
 from tests.auth_support import link, user_of
-from tests.support import Inbox, link_in, post, text_of
+from tests.support import Inbox, csrf_token, link_in, post, text_of
 from tests.test_auth import PASSWORD, add_user, queued, sign_in, users
 from tests.test_auth_password import grow_old, is_in
 
@@ -234,6 +236,24 @@ def test_links_that_do_not_take_back(app: Flask, client: FlaskClient, user: str,
     assert answer.status_code == 410
     assert "This link is not valid any more" in answer.text
     assert users(app) == before
+
+
+def test_of_two_requests_that_take_back_one_does(app: Flask, user: str) -> None:
+    client = app.test_client()
+    sign_in(client, user)
+    path = change(app, client)
+    visitors = [app.test_client() for _ in range(4)]
+    tokens = [csrf_token(visitor, path) for visitor in visitors]
+    before, begin = queued(app), threading.Barrier(4)
+
+    def take_back(visitor: FlaskClient, token: str) -> int:
+        begin.wait()
+        return visitor.post(path, data={"csrf_token": token}).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(take_back, visitors, tokens)) == [302, 410, 410, 410]
+    assert users(app) == [OLD]
+    assert queued(app) == before + 2, "each address is told once"
 
 
 def test_an_account_nobody_confirmed_does_not_keep_the_old_address(

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.auth.exports import Export
 from app.extensions import db
-from app.jobs.models import Job
+from app.jobs.models import CANCELLED, DEAD, Job
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import Inbox, link_in, post, text_of
@@ -118,6 +118,22 @@ def test_ordering_twice_makes_one(app: Flask) -> None:
     with app.app_context():
         tasks = db.session.scalars(select(Job.task)).all()
     assert sorted(tasks) == ["app.auth.tasks.make_export", "app.tasks.send_email"]
+
+
+@pytest.mark.parametrize("state", [DEAD, CANCELLED])
+def test_an_order_whose_job_is_dead_is_not_waited_for(app: Flask, state: str) -> None:
+    ada = member(app)
+    post(ada, "/users/export")
+    with app.app_context():
+        own = Job.task == "app.auth.tasks.make_export"
+        db.session.execute(update(Job).where(own).values(state=state))
+        db.session.commit()
+        dead = db.session.scalars(select(Export.id)).one()
+    post(ada, "/users/export")
+    assert packed(app) != f"/users/export/{dead}"
+    page = ada.get("/users/export").text
+    assert page.count("The export of") == 1
+    assert "UTC is being packed" not in page
 
 
 def test_user_who_is_gone_gets_nothing(app: Flask) -> None:

@@ -108,20 +108,28 @@ def find_change(token: str) -> AddressChange | None:
 
 
 def undo(change: AddressChange) -> User | None:
-    """Give the user of `change` the old address again; return None if another account has it.
+    """Give the user of `change` the old address again; return None where that cannot be.
 
+    Another account may have the address, or another request may have taken it back just now.
     Nobody stays signed in; the password is gone, somebody else may know it, and so are the passkeys
     added since, and the second factor if it was set up since.
     """
+    since = (AddressChange.user_id == change.user_id) & (AddressChange.id >= change.id)
+    open_ones = update(AddressChange).where(since, AddressChange.undone_at.is_(None))
+    taken = db.session.scalars(
+        open_ones.values(undone_at=utcnow()).returning(AddressChange.id)
+    ).all()
+    if change.id not in taken:
+        return None
     # Anybody can start an account for a free address; only a confirmed one shows whose it is.
     services.remove((User.email == change.old_email) & User.confirmed_at.is_(None))
-    if db.session.scalar(
-        select(User.id).where(User.email == change.old_email, User.id != change.user_id)
-    ):
-        return None
     user = db.session.get_one(User, change.user_id)
     lost = user.email
     user.email = change.old_email
+    try:
+        db.session.flush()
+    except IntegrityError:  # another account has it
+        return None
     user.password = None
     end_sessions(user)
     db.session.execute(
@@ -130,11 +138,6 @@ def undo(change: AddressChange) -> User | None:
     set_up_since = history.happened(user, "two_factors_changed", since=change.changed_at)
     if user.has_two_factors and set_up_since:
         two_factors.turn_off(user)
-    db.session.execute(
-        update(AddressChange)
-        .where(AddressChange.user_id == user.id, AddressChange.id >= change.id)
-        .values(undone_at=utcnow())
-    )
     mails.tell(user, "auth/mail/address_back")
     mails.tell(user, "auth/mail/address_back", to=lost)
     history.record(user, "email_changed")

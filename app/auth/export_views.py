@@ -20,7 +20,7 @@ def order_export() -> ResponseReturnValue:
         link = url_for("auth.fetch_export", export_id=export.id, _external=True)
         asked = mails.circumstances(me().language)
         tasks.make_export.apply_async_on_commit(
-            (str(export.id), link, asked), dedupe_key=f"export:{export.id}", owner=me().id
+            (str(export.id), link, asked), dedupe_key=export.job_key, owner=me().id
         )
         db.session.commit()
         flash("Your data is being packed. A mail with a link comes when it is ready.", "success")

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.auth import history, languages, mails, sessions
 from app.auth.models import AddressChange, User
 from app.extensions import db
-from app.jobs.models import Job
+from app.jobs.models import OPEN, Job
 from app.models import Base, UTCDateTime, utcnow
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,11 @@ class Export(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
     ready_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     content: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+
+    @property
+    def job_key(self) -> str:
+        """The `dedupe_key` of the job that makes it."""
+        return f"export:{self.id}"
 
     @property
     def ends_at(self) -> datetime:
@@ -101,10 +106,16 @@ def _columns(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def order(user: User) -> Export:
-    """Add an export that is to be made; while one is under way, return that."""
-    waiting = [export for export in of(user) if export.ready_at is None]
-    if waiting:
-        return waiting[0]
+    """Add an export that is to be made; while one is under way, return that.
+
+    One whose job is dead, or was cancelled, is no longer waited for.
+    """
+    for export in of(user):
+        if export.ready_at is None:
+            own = (Job.dedupe_key == export.job_key) & Job.state.in_(OPEN)
+            if db.session.scalar(select(Job.id).where(own)):
+                return export
+            db.session.delete(export)
     export = Export(id=uuid.uuid4(), user_id=user.id)
     db.session.add(export)
     logger.info("User %s asked for an export", user.id)

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_security import anonymous_user_required
 
-from app.auth import addresses, events, two_factors
+from app.auth import addresses, events, sessions, two_factors
 from app.auth.forms import CodeForm, ConfirmForm, RegisterForm
 from app.auth.fresh import fresh
 from app.auth.models import User
@@ -68,9 +68,11 @@ def two_factor() -> ResponseReturnValue:
     if form.validate_on_submit():
         if two_factors.is_right(user, secret, form.code.data or ""):
             codes = two_factors.turn_on(user, secret)
+            sessions.end_others(user)
             db.session.commit()
             del session[PENDING]
             events.two_factors_changed(user, "turned two factors on")
+            flash("All other browsers are signed out.", "info")
             return render_template("auth/recovery_codes.html", codes=codes)
         form.code.errors = [MESSAGES["MSG_TWO_FACTOR_INVALID_TOKEN"][0]]
     if form.errors:
@@ -99,9 +101,13 @@ def two_factor_off() -> ResponseReturnValue:
     user = me()
     if user.has_two_factors:
         two_factors.turn_off(user)
+        sessions.end_others(user)
         db.session.commit()
         events.two_factors_changed(user, "turned two factors off")
-        flash("From now on the password alone signs you in.", "success")
+        flash(
+            "From now on the password alone signs you in. All other browsers are signed out.",
+            "success",
+        )
     return redirect(url_for("auth.two_factor"))
 
 
