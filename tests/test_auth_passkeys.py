@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.auth.lockout import TRIES
 from tests.passkey_support import LIST, SIGN_IN, VERIFY, Device, add, names, send, start
 from tests.support import Inbox, csrf_token, post, text_of
 from tests.test_auth import add_user, queued, sign_in
@@ -78,6 +79,22 @@ def test_a_passkey_confirms_who_is_there(client: FlaskClient, user: str, device:
     answer = send(client, action, device.get(options))
     assert answer.location == "/users/change"
     assert client.get("/users/change").status_code == 200
+
+
+def test_wrong_passwords_of_others_hold_up_no_passkey(
+    app: Flask, client: FlaskClient, user: str, device: Device
+) -> None:
+    for _ in range(TRIES):
+        sign_in(app.test_client(), user, "wrong password")
+    assert sign_in(client, user).status_code == 422, "the right password has to wait"
+    action, options = start(client, SIGN_IN)
+    assert send(client, action, device.get(options)).location == "/"
+    assert is_in(client)
+    for _ in range(TRIES):
+        sign_in(app.test_client(), user, "wrong password")
+    grow_old(client)
+    action, options = start(client, f"{VERIFY}?next=/users/change")
+    assert send(client, action, device.get(options)).location == "/users/change"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,13 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.extensions import db
 from app.models import Base, Timestamps, UTCDateTime, utcnow
 
+# A link to a new password, which comes by mail, and passkeys: no wait holds them up.
+NOT_GUESSED = (
+    "security.forgot_password",
+    "security.wan_signin_response",
+    "security.wan_verify_response",
+)
+
 roles_users = Table(
     "roles_users",
     Base.metadata,
@@ -85,10 +92,10 @@ class User(Base, Timestamps, UserMixin):
         """Tell whether no sign-in is accepted now, not even with the right password.
 
         The library asks this when the password was right; its own generic answer then replaces
-        what is put into `form_error`. A link to a new password is mailed all the same, so that
-        nobody can shut a person out by guessing.
+        what is put into `form_error`. What cannot be guessed is taken all the same, so that nobody
+        can shut a person out by guessing.
         """
-        if has_request_context() and request.endpoint == "security.forgot_password":
+        if has_request_context() and request.endpoint in NOT_GUESSED:
             return False
         # Read anew: others may have guessed while this password was compared.
         db.session.refresh(self, ["locked_until"])
