@@ -11,7 +11,8 @@ from app.extensions import db
 application = create_app()
 celery = application.extensions["celery"]
 
-# Beat keeps its schedule there and makes no folder. A worker needs none, so it may be impossible.
+# Beat keeps its schedule there, and a worker the file that its health check in a container reads.
+# Elsewhere a worker needs none, so it may be impossible.
 with suppress(OSError):
     Path(application.instance_path).mkdir(exist_ok=True)
 

@@ -129,6 +129,9 @@ def test_an_order_whose_job_is_dead_is_not_waited_for(app: Flask, state: str) ->
         db.session.execute(update(Job).where(own).values(state=state))
         db.session.commit()
         dead = db.session.scalars(select(Export.id)).one()
+    page = ada.get("/users/export").text
+    assert "The export of" not in page
+    assert "Export the data" in page
     post(ada, "/users/export")
     assert packed(app) != f"/users/export/{dead}"
     page = ada.get("/users/export").text

@@ -71,8 +71,7 @@ def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
         db.session.rollback()
         flash(*MESSAGES["MSG_API_ERROR"])
         abort(redirect(url_for("security.change_email")))
-    end_sessions(user)
-    stay_signed_in(user)
+    end_other_sessions(user)
     link = url_for("auth.undo_address", token=links().dumps(change.id), _external=True)
     mails.tell(user, "auth/mail/address_left", to=old_email, undo_link=link)
     mails.tell(user, "auth/mail/address_new")
@@ -84,8 +83,12 @@ def end_sessions(user: User) -> None:
     current_app.extensions["security"].datastore.set_uniquifier(user)
 
 
-def stay_signed_in(user: User) -> None:
-    """Keep this browser signed in; the moment of its last password stays what it is."""
+def end_other_sessions(user: User) -> None:
+    """End all sessions of `user` but that of this browser, which keeps its last password's age.
+
+    A sign-in that is under way elsewhere ends too, unlike where rows are deleted.
+    """
+    end_sessions(user)
     proved_at = session.get("fs_paa")
     remember = sessions.remember_cookie() in request.cookies
     login_user(user, remember=remember, authn_via=history.NO_SIGN_IN)

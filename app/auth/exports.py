@@ -106,16 +106,10 @@ def _columns(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def order(user: User) -> Export:
-    """Add an export that is to be made; while one is under way, return that.
-
-    One whose job is dead, or was cancelled, is no longer waited for.
-    """
-    for export in of(user):
-        if export.ready_at is None:
-            own = (Job.dedupe_key == export.job_key) & Job.state.in_(OPEN)
-            if db.session.scalar(select(Job.id).where(own)):
-                return export
-            db.session.delete(export)
+    """Add an export that is to be made; while one is under way, return that."""
+    waiting = [export for export in of(user) if export.ready_at is None]
+    if waiting:
+        return waiting[0]
     export = Export(id=uuid.uuid4(), user_id=user.id)
     db.session.add(export)
     logger.info("User %s asked for an export", user.id)
@@ -150,7 +144,17 @@ def packed(user: User) -> bytes:
 def of(user: User) -> Sequence[Export]:
     """Return the exports of `user` that can be fetched, or soon can, newest first."""
     own = select(Export).where(Export.user_id == user.id).order_by(Export.created_at.desc())
-    return [export for export in db.session.scalars(own) if export.ends_at > utcnow()]
+    return [
+        export
+        for export in db.session.scalars(own)
+        if export.ends_at > utcnow() and (export.ready_at or is_under_way(export))
+    ]
+
+
+def is_under_way(export: Export) -> bool:
+    """Tell whether a worker will make it: its job may be dead, or cancelled."""
+    own = (Job.dedupe_key == export.job_key) & Job.state.in_(OPEN)
+    return db.session.scalar(select(Job.id).where(own)) is not None
 
 
 def content_of(user: User, export_id: uuid.UUID) -> bytes | None:

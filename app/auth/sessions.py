@@ -198,12 +198,6 @@ def end(user: User, session_id: uuid.UUID) -> bool:
     return bool(ended)
 
 
-def end_others(user: User) -> None:
-    """End every session of `user` but this one."""
-    others = (BrowserSession.user_id == user.id) & (BrowserSession.id != current_id())
-    db.session.execute(delete(BrowserSession).where(others))
-
-
 def end_all(user: User) -> None:
     """End every session of `user`; what else names the user by its identifier ends with them."""
     db.session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))

@@ -112,7 +112,7 @@ def test_a_frozen_child_that_wakes_up_writes_nothing(stand: Stand, tmp_path: Pat
         job = jobs_tasks.wait_at_gate.delay_on_commit(str(runs), str(gate), "written once")
         db.session.commit()
         job_id = job.id
-    wait_until(runs.exists, "the job runs")
+    wait_until(lambda: runs.exists() and runs.read_text(), "the job runs")
     frozen = int(runs.read_text().split()[0])
     os.kill(frozen, signal.SIGSTOP)
     try:
