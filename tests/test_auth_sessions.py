@@ -14,6 +14,7 @@ from app.extensions import db
 from app.models import utcnow
 from tests.auth_support import PASSWORD, add_user, sign_in, user_of
 from tests.support import csrf_token, post
+from tests.test_auth_two_factor import CODE, turn_on
 
 EMAIL = "ada@example.com"
 
@@ -177,6 +178,19 @@ def test_new_identifier_of_the_user_ends_all_sessions(app: Flask, user: str) -> 
         user_of(EMAIL).fs_uniquifier = "another"
         db.session.commit()
     assert not is_in(client)
+
+
+def test_turning_two_factors_on_and_off_ends_all_other_sessions(app: Flask, user: str) -> None:
+    here, there, elsewhere = browser(app), browser(app, remember="y"), app.test_client()
+    phone, _ = turn_on(here)
+    assert not is_in(there)
+    assert is_in(here)
+    sign_in(elsewhere, user)
+    post(elsewhere, CODE, code=phone.now())
+    assert is_in(elsewhere)
+    post(here, "/users/two-factor/off", form="/users/two-factor")
+    assert not is_in(elsewhere)
+    assert "All other browsers are signed out." in here.get("/users/two-factor").text
 
 
 def test_deactivated_user_is_out_at_the_next_request(app: Flask, user: str) -> None:

@@ -87,21 +87,6 @@ def test_whole_life_of_a_second_factor(live_app: Flask, inbox: Inbox) -> None:
     assert sign_in(live_app.test_client(), email).location == "/"
 
 
-def test_turning_it_on_and_off_ends_all_other_sessions(app: Flask, user: str) -> None:
-    here, there, elsewhere = (app.test_client() for _ in range(3))
-    sign_in(here, user)
-    sign_in(there, user, remember="y")
-    phone, _ = turn_on(here)
-    assert not is_in(there)
-    assert is_in(here)
-    sign_in(elsewhere, user)
-    post(elsewhere, CODE, code=phone.now())
-    assert is_in(elsewhere)
-    post(here, "/users/two-factor/off", form="/users/two-factor")
-    assert not is_in(elsewhere)
-    assert "All other browsers are signed out." in here.get("/users/two-factor").text
-
-
 def test_a_database_that_is_copied_holds_no_code_and_no_secret(
     app: Flask, user: str, protected: tuple[TOTP, list[str]]
 ) -> None:
