@@ -37,6 +37,10 @@ def test_whole_life_without_a_dead_end(
         click(desk, "Sign in")
         recover(desk, OLD, codes[0])
         codes = change_app(desk)
+        click(phone, "Account")
+        said(phone, "Sign in to see this page.")  # the change of the app has ended its session
+        recover(phone, OLD, codes.pop())
+        said(phone, "You have 9 recovery codes left.")
         remove_passkey(desk, scripts)
         end_session_of(phone, desk)
         change_address(desk, address, inbox)
