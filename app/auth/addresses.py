@@ -71,7 +71,8 @@ def changed(_: Flask, user: User, old_email: str, **__: Any) -> None:
         db.session.rollback()
         flash(*MESSAGES["MSG_API_ERROR"])
         abort(redirect(url_for("security.change_email")))
-    end_other_sessions(user)
+    end_sessions(user)
+    stay_signed_in(user)
     link = url_for("auth.undo_address", token=links().dumps(change.id), _external=True)
     mails.tell(user, "auth/mail/address_left", to=old_email, undo_link=link)
     mails.tell(user, "auth/mail/address_new")
@@ -83,12 +84,8 @@ def end_sessions(user: User) -> None:
     current_app.extensions["security"].datastore.set_uniquifier(user)
 
 
-def end_other_sessions(user: User) -> None:
-    """End all sessions of `user` but that of this browser, which keeps its last password's age.
-
-    A sign-in that is under way elsewhere ends too, unlike where rows are deleted.
-    """
-    end_sessions(user)
+def stay_signed_in(user: User) -> None:
+    """Keep this browser signed in; the moment of its last password stays what it is."""
     proved_at = session.get("fs_paa")
     remember = sessions.remember_cookie() in request.cookies
     login_user(user, remember=remember, authn_via=history.NO_SIGN_IN)

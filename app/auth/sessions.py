@@ -198,6 +198,13 @@ def end(user: User, session_id: uuid.UUID) -> bool:
     return bool(ended)
 
 
+def end_others(user: User) -> None:
+    """End every session of `user` but this one; a sign-in that is under way elsewhere ends too."""
+    user.fs_uniquifier = uuid.uuid4().hex
+    own = update(BrowserSession).where(BrowserSession.id == current_id())
+    db.session.execute(own.values(uniquifier=user.fs_uniquifier))
+
+
 def end_all(user: User) -> None:
     """End every session of `user`; what else names the user by its identifier ends with them."""
     db.session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_security import anonymous_user_required
 
-from app.auth import addresses, events, two_factors
+from app.auth import addresses, events, sessions, two_factors
 from app.auth.forms import CodeForm, ConfirmForm, RegisterForm
 from app.auth.fresh import fresh
 from app.auth.models import User
@@ -68,7 +68,7 @@ def two_factor() -> ResponseReturnValue:
     if form.validate_on_submit():
         if two_factors.is_right(user, secret, form.code.data or ""):
             codes = two_factors.turn_on(user, secret)
-            addresses.end_other_sessions(user)
+            sessions.end_others(user)
             db.session.commit()
             del session[PENDING]
             events.two_factors_changed(user, "turned two factors on")
@@ -101,7 +101,7 @@ def two_factor_off() -> ResponseReturnValue:
     user = me()
     if user.has_two_factors:
         two_factors.turn_off(user)
-        addresses.end_other_sessions(user)
+        sessions.end_others(user)
         db.session.commit()
         events.two_factors_changed(user, "turned two factors off")
         flash(
