@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
@@ -13,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.extensions import db
-from app.jobs import relay, services, store, sweep
-from app.jobs.models import CANCELLED, DEAD, HELD, SUCCEEDED, Heartbeat, Job, moment
+from app.jobs import relay, runner, services, store, sweep
+from app.jobs.models import CANCELLED, DEAD, HELD, QUEUED, SUCCEEDED, Heartbeat, Job, moment
 from app.jobs.relay import JobsNotCommitted
 from app.jobs.task import ArgumentsRefused
 from app.models import utcnow
@@ -222,6 +223,22 @@ def test_a_sweep_does_not_fill_the_broker(
         monkeypatch.setattr(relay, "FULL", relay.ENOUGH)
         sweep.hint(hinter, lonely)
         assert hints() == before + relay.ENOUGH
+
+
+def test_a_hint_for_what_is_done_leads_to_the_others(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers that turn to other queues at once pass the same job on to both."""
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)  # one job for each hint
+    with app.app_context():
+        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
+        note.delay_on_commit(str(tmp_path / "notes"), "second")
+        note.apply_async_on_commit([str(tmp_path / "notes")], queue="long")
+        db.session.commit()
+        for _ in range(3):
+            runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
+        assert (tmp_path / "notes").read_text() == "first\nsecond\n"
+        assert [job.state for job in jobs()] == [SUCCEEDED, SUCCEEDED, QUEUED]
 
 
 def test_a_cancel_reaches_a_job_that_is_queued_again_meanwhile(app: Flask) -> None:

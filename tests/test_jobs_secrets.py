@@ -70,7 +70,8 @@ def test_a_job_that_cannot_be_read_is_kept_as_dead_with_the_reason(
         db.session.commit()
         number = job.id
     other = make_app(SECURITY_PASSWORD_SALT="another")
-    runner.drain(other.extensions["celery"].tasks["app.tasks.send_email"], str(number))
+    task = other.extensions["celery"].tasks["app.tasks.send_email"]
+    runner.drain(task, str(number), "mail")
     assert read(app, number).state == DEAD
     assert UNREADABLE in (read(app, number).error or "")
     with app.app_context():

@@ -46,7 +46,7 @@ class Hinter:
 
     def hint(self, job_id: str, task: str, queue: str, priority: int) -> bool:
         """Tell the workers of `queue` about a job; False if the broker could not be told."""
-        headers = {"durable": True}
+        headers = {"durable": queue}
         return self.send(task, queue, task_id=job_id, priority=priority, headers=headers)
 
     def send(self, task: str, queue: str, **options: Any) -> bool:

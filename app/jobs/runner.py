@@ -60,19 +60,24 @@ class End:
     cannot_be_undone: bool = False
 
 
-def drain(task: Runnable, hinted: str) -> None:
-    """Do the job `hinted`, then others of its task and queue that are due, for half a second."""
+def drain(task: Runnable, hinted: str, queue: str) -> None:
+    """Do the job `hinted`, then others of its task in `queue` that are due, for half a second.
+
+    A job that has a worker already was hinted twice, or found without a hint. Its hint leads to the
+    others all the same: they may have no other hint.
+    """
     app = task.flask_app
     until = time.monotonic() + DRAIN_SECONDS
-    lease = uuid.uuid4()
+    lease, seconds = uuid.uuid4(), _seconds(task)
     with app.app_context():
-        job = store.claim(db.session(), lease, _seconds(task), uuid.UUID(hinted))
-        queue = job.queue if job else None
-        db.session.commit()
-    while job is not None and queue:
+        session = db.session()
+        job = store.claim(session, lease, seconds, uuid.UUID(hinted))
+        job = job or store.claim_next(session, lease, seconds, task.name, queue)
+        session.commit()
+    while job is not None:
         following = uuid.uuid4() if time.monotonic() < until else None
         job, lease = _do(app, task, job, lease, following), following or lease
-    if queue and time.monotonic() >= until:
+    if time.monotonic() >= until:
         _pass_on(task, queue)
 
 
