@@ -156,7 +156,7 @@ class Config(BaseSettings):
     def SQLALCHEMY_ENGINE_OPTIONS(self) -> dict[str, Any]:
         """Parameters stay out of error messages: they hold addresses and password hashes."""
         bounds = {} if self.DATABASE_URL.startswith("sqlite") else {"connect_timeout": 5}
-        return {"pool_pre_ping": True, "hide_parameters": True, "connect_args": bounds}
+        return {"hide_parameters": True, "connect_args": bounds}
 
     @property
     def RATELIMIT_STORAGE_URI(self) -> str:

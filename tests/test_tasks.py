@@ -5,9 +5,11 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from aiosmtpd.smtp import SMTP
 from flask import Flask
 from sqlalchemy import select
 
@@ -81,6 +83,29 @@ def test_a_connection_the_server_closed_is_opened_again(app: Flask, inbox: Inbox
         connection.send(message)
         connection.close()
     assert len(inbox.to("grace@example.com")) == 2
+
+
+def test_a_server_that_wants_no_more_on_a_connection_gets_a_new_one(
+    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_most_one(server: SMTP, *arguments: Any) -> str:
+        server.asked = getattr(server, "asked", 0) + 1  # type: ignore[attr-defined]
+        if server.asked > 1:  # type: ignore[attr-defined]
+            return "421 too many mails"
+        arguments[1].mail_from = arguments[2]
+        return "250 OK"
+
+    monkeypatch.setattr(inbox, "handle_MAIL", at_most_one, raising=False)
+    before = inbox.connections
+    with app.app_context():
+        connection: mail.SmtpConnection = app.extensions["smtp"]
+        for number in range(3):
+            connection.send(
+                mail.compose("grace@example.com", TEMPLATE, LETTER, message_id=str(number))
+            )
+        connection.close()
+    assert len(inbox.to("grace@example.com")) == 3
+    assert inbox.connections - before == 3
 
 
 def test_an_idle_connection_is_closed_and_opened_for_the_next_mail(

@@ -1,13 +1,20 @@
-"""How SQLite is opened: safe for several processes that write at once."""
+"""Connections: SQLite for several processes that write at once, and PostgreSQL that restarts."""
 
+import select
 import sqlite3
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
 
+IDLE = 30.0  # seconds; a connection that was idle for longer may be gone without a word
 READS = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
@@ -19,6 +26,9 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
             _make_folder(db.engine)
             event.listen(db.engine, "connect", _on_connect)
             event.listen(db.engine, "before_cursor_execute", _begin_immediate)
+        else:
+            event.listen(db.engine, "checkin", _note_the_time)
+            event.listen(db.engine, "checkout", partial(_refuse_if_gone, db.engine))
 
 
 def _make_folder(engine: Engine) -> None:
@@ -50,3 +60,30 @@ def _begin_immediate(
     raw = cursor.connection
     if not raw.in_transaction and not statement.lstrip().upper().startswith(READS):
         raw.execute("BEGIN IMMEDIATE")
+
+
+def _note_the_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    """Remember when a connection was given back to the pool."""
+    record.info["idle_since"] = time.monotonic()
+
+
+def _refuse_if_gone(
+    engine: Engine, connection: DBAPIConnection, record: ConnectionPoolEntry, _: object
+) -> None:
+    """Let the pool connect anew when the server ended the connections it has.
+
+    `pool_pre_ping` asks the server each time, which costs as much as a query. Here the socket is
+    asked: a server that restarts says so in it. Only one that said something, or was idle for long,
+    is asked whether it is still there. Raises InvalidatePoolError if it is not.
+    """
+    idle_since = record.info.get("idle_since")
+    if idle_since is None:  # it is new
+        return
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)  # type: ignore[attr-defined]
+    if time.monotonic() - idle_since < IDLE and not socket.poll(0):
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError from error
