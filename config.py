@@ -111,11 +111,11 @@ class Config(BaseSettings):
     REMEMBER_COOKIE_SAMESITE: ClassVar[str] = "Lax"
     HSTS: ClassVar[bool] = False
 
-    # A store that does not answer is given 0.3 s, then each process counts by itself.
+    # A store that does not answer is given 0.1 s, then each process counts by itself.
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED: ClassVar[bool] = True
     RATELIMIT_STORAGE_OPTIONS: ClassVar[dict[str, Any]] = {
-        "socket_connect_timeout": 0.3,
-        "socket_timeout": 0.3,
+        "socket_connect_timeout": 0.1,
+        "socket_timeout": 0.1,
     }
 
     MAILBOX_PATH: ClassVar[Path | None] = None

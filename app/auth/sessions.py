@@ -16,7 +16,7 @@ import flask_security
 from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_login import current_user
 from flask_security.utils import set_request_attr
-from sqlalchemy import ForeignKey, String, Uuid, delete, select, update
+from sqlalchemy import ForeignKey, String, Uuid, bindparam, delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from app.auth import devices, services
@@ -44,6 +44,19 @@ class BrowserSession(Base):
     last_seen_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow, index=True)
 
 
+# Each request of whoever signed in asks this; to build it anew took a seventh of a page's time.
+WHO = (
+    select(User, BrowserSession)
+    .join(BrowserSession, BrowserSession.user_id == User.id)
+    .where(
+        BrowserSession.id == bindparam("session_id"),
+        BrowserSession.uniquifier == User.fs_uniquifier,
+        BrowserSession.last_seen_at > bindparam("oldest"),
+        User.active.is_(True),
+    )
+)
+
+
 def init_app(app: Flask) -> None:
     """Let the cookies of `app` name rows."""
     app.login_manager.user_loader(load)  # type: ignore[attr-defined]
@@ -67,15 +80,8 @@ def load(key: str) -> User | None:
         session_id = uuid.UUID(key)
     except ValueError:
         return None
-    own = (BrowserSession.user_id == User.id) & (BrowserSession.uniquifier == User.fs_uniquifier)
-    query = select(User, BrowserSession).join(BrowserSession, own)
-    found = db.session.execute(
-        query.where(
-            BrowserSession.id == session_id,
-            BrowserSession.last_seen_at > utcnow() - lifetime(),
-            User.active.is_(True),
-        )
-    ).one_or_none()
+    values = {"session_id": session_id, "oldest": utcnow() - lifetime()}
+    found = db.session.execute(WHO, values).one_or_none()
     if found is None:
         return None
     user, row = found

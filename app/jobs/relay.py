@@ -23,7 +23,7 @@ from app.extensions import db
 
 logger = logging.getLogger(__name__)
 
-BOUND = 0.3  # seconds for each step of publishing
+BOUND = 0.2  # seconds for each step of publishing
 PAUSE = 5.0  # seconds without an attempt after one failed
 ENOUGH = 16  # hints for one kind of job in one commit: each leads its worker to the others too
 FULL = 1000  # messages in a queue to which a sweep adds no more
