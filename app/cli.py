@@ -44,6 +44,7 @@ ROWS = {
         "Start `celery -A celery_worker.celery beat`; it ticks every half minute.",
         "migrations",
     ),
+    "rate limits": Row(checks.rate_limits, "Start it, or correct REDIS_URL."),
     "mail server": Row(
         checks.smtp, "Start it, or correct MAIL_SERVER and the other MAIL_ settings."
     ),

@@ -22,7 +22,7 @@ from tests.support import Inbox, Process, Valkey, free_port, wait_until
 MakeApp = Callable[..., Flask]
 PARTS = {
     *("configuration", "database", "migrations", "broker", "workers", "jobs", "beat"),
-    *("mail", "proxies", "disk", "clock"),
+    *("rate", "mail", "proxies", "disk", "clock"),
 }
 BEAT = """
 import sys
@@ -136,6 +136,15 @@ def test_beat_is_seen_by_the_database(live_app: Flask, beating: Process) -> None
     beating.stop()
     with pytest.raises(checks.Doubt, match=r"ticked 100. s ago"):
         jobs_checks.beat(live_app)
+
+
+def test_a_store_of_rate_limits_that_is_away_is_doubted(make_app: MakeApp, valkey: Valkey) -> None:
+    url = f"redis://127.0.0.1:{free_port()}/0"
+    away = examine(make_app(REDIS_URL=url, RATELIMIT_ENABLED=True), 1)
+    assert "rate" in away["warn"]
+    assert "correct REDIS_URL" in away["text"][0]
+    there = examine(make_app(REDIS_URL=valkey.url(0), RATELIMIT_ENABLED=True), 1)
+    assert "rate" in there["ok"]
 
 
 def test_a_password_that_travels_in_the_clear_is_doubted(make_app: MakeApp, inbox: Inbox) -> None:

@@ -63,6 +63,16 @@ def broker(app: Flask) -> None:
         connection.connect()
 
 
+def rate_limits(app: Flask) -> str | None:
+    """Ask the store in which the requests of visitors are counted; raises Doubt."""
+    limiter = app.extensions["rate_limits"]
+    if not limiter.enabled:
+        return "turned off"
+    if not limiter.storage.check():
+        raise Doubt("Their store does not answer, so each process counts by itself.")
+    return None
+
+
 def workers(app: Flask) -> str:
     """Count the workers; raises RuntimeError without any, or when a queue has none."""
     celery: Celery = app.extensions["celery"]
