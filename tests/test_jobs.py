@@ -4,38 +4,22 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-import redis
 from flask import Flask
 from sqlalchemy import Connection, event, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.extensions import db
-from app.jobs import relay, runner, services, store, sweep
-from app.jobs.models import CANCELLED, DEAD, HELD, QUEUED, SUCCEEDED, Heartbeat, Job, moment
+from app.jobs import services, store
+from app.jobs.models import CANCELLED, DEAD, HELD, SUCCEEDED, Heartbeat, Job, moment
 from app.jobs.relay import JobsNotCommitted
 from app.jobs.task import ArgumentsRefused
 from app.models import utcnow
 from app.tasks import send_email
 from tests.jobs_support import command
 from tests.jobs_tasks import keep_secret, note
-from tests.support import Valkey
-
-
-@pytest.fixture
-def hints(valkey: Valkey, app: Flask) -> Callable[[], int]:
-    """Return a function that counts the hints in the broker."""
-
-    def count() -> int:
-        with redis.from_url(valkey.url(1)) as connection:
-            # Kombu has a list for each of its four steps of priority.
-            lists = [f"default{suffix}" for suffix in ("", "\x06\x163", "\x06\x166", "\x06\x169")]
-            return sum(int(connection.llen(name)) for name in lists)  # type: ignore[arg-type]
-
-    return count
 
 
 def jobs() -> list[Job]:
@@ -209,36 +193,6 @@ def test_arguments_are_checked_before_the_commit(
             note.delay_on_commit(*arguments)
         db.session.commit()
         assert jobs() == []
-
-
-def test_a_sweep_does_not_fill_the_broker(
-    app: Flask, hints: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hinter = app.extensions["hinter"]
-    with app.app_context():
-        lonely = [(uuid.uuid4(), "some.task", "default", 5) for _ in range(100)]
-        before = hints()
-        sweep.hint(hinter, lonely)
-        assert hints() == before + relay.ENOUGH
-        monkeypatch.setattr(relay, "FULL", relay.ENOUGH)
-        sweep.hint(hinter, lonely)
-        assert hints() == before + relay.ENOUGH
-
-
-def test_a_hint_for_what_is_done_leads_to_the_others(
-    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two workers that turn to other queues at once pass the same job on to both."""
-    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)  # one job for each hint
-    with app.app_context():
-        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
-        note.delay_on_commit(str(tmp_path / "notes"), "second")
-        note.apply_async_on_commit([str(tmp_path / "notes")], queue="long")
-        db.session.commit()
-        for _ in range(3):
-            runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-        assert (tmp_path / "notes").read_text() == "first\nsecond\n"
-        assert [job.state for job in jobs()] == [SUCCEEDED, SUCCEEDED, QUEUED]
 
 
 def test_a_cancel_reaches_a_job_that_is_queued_again_meanwhile(app: Flask) -> None:

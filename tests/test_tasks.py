@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import redis
 from aiosmtpd.smtp import SMTP
+from celery.exceptions import SoftTimeLimitExceeded
 from flask import Flask
 from sqlalchemy import select
 
@@ -106,6 +108,23 @@ def test_a_server_that_wants_no_more_on_a_connection_gets_a_new_one(
         connection.close()
     assert len(inbox.to("grace@example.com")) == 3
     assert inbox.connections - before == 3
+
+
+def test_an_answer_that_nobody_waited_for_answers_no_other_step(
+    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.app_context():
+        connection: mail.SmtpConnection = app.extensions["smtp"]
+        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
+        connection.send(message)
+        assert connection._server
+        with monkeypatch.context() as patch:  # the server answers, but a time limit is faster
+            patch.setattr(connection._server, "getreply", Mock(side_effect=SoftTimeLimitExceeded))
+            with pytest.raises(SoftTimeLimitExceeded):
+                connection.send(message)
+        connection.send(message)
+        connection.close()
+    assert len(inbox.to("grace@example.com")) == 2
 
 
 def test_an_idle_connection_is_closed_and_opened_for_the_next_mail(

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 from flask import Flask
+from sqlalchemy import update
 
 from app.core.celery import QUEUES
 from app.extensions import db
 from app.jobs.models import Heartbeat
-from app.jobs.sweep import SIGN
+from app.jobs.sweep import QUEUE, SIGN, TASK
 from tests import jobs_tasks
 from tests.conftest import copy_project, migrated
-from tests.support import ROOT, Process, Valkey, wait_until
+from tests.support import ROOT, Process, Valkey, free_port, wait_until
 
 BROKER = 11  # a database of Valkey that no other test uses
 NAME = "one@test"
@@ -134,6 +136,39 @@ def test_a_worker_whose_children_hang_in_sweeps_is_not_well(
             for child in children:
                 child.send_signal(signal.SIGCONT)
         wait_until(lambda: not complaint(folder), "it goes on")
+
+
+def test_a_worker_that_is_at_a_sweep_for_ever_is_not_well(
+    app: Flask, one: Process, folder: Path, valkey: Valkey
+) -> None:
+    inspect = app.extensions["celery"].control.inspect(destination=[NAME])
+
+    def sweeps() -> bool:
+        return any(task["name"] == TASK for task in (inspect.active() or {}).get(NAME, []))
+
+    with app.app_context(), redis.from_url(valkey.url(BROKER)) as broker:
+        db.session.execute(update(Heartbeat).values(name=Heartbeat.name))  # its sweep waits for us
+        wait_until(sweeps, "its only child is at a sweep")
+        make_old(folder)
+        waiting = int(broker.llen(QUEUE))  # type: ignore[arg-type]
+        enough = waiting + 3
+        wait_until(lambda: broker.llen(QUEUE) >= enough, "it sent itself three more")  # type: ignore[operator]
+        assert "has not touched" in complaint(folder)
+        db.session.rollback()
+    wait_until(lambda: not complaint(folder), "it goes on")
+
+
+def test_a_worker_whose_database_refuses_is_well(
+    make_app: Callable[..., Flask], valkey: Valkey, folder: Path
+) -> None:
+    """Another container would find it in no other state."""
+    refused = f"postgresql://ada@127.0.0.1:{free_port()}/soup"
+    app = make_app(DATABASE_URL=refused, CELERY_BROKER_URL=valkey.url(BROKER))
+    with worker(app, folder) as process:
+        process.wait_for("The database does not answer")
+        make_old(folder)
+        wait_until(lambda: not complaint(folder), "it is well")
+    valkey.empty(BROKER)
 
 
 def test_a_worker_at_a_long_job_is_well(

@@ -80,10 +80,10 @@ def _refuse_if_gone(
     if idle_since is None:  # it is new
         return
     socket = select.poll()
-    socket.register(connection.fileno(), select.POLLIN)  # type: ignore[attr-defined]
-    if time.monotonic() - idle_since < IDLE and not socket.poll(0):
-        return
     try:
+        socket.register(connection.fileno(), select.POLLIN)  # type: ignore[attr-defined]
+        if time.monotonic() - idle_since < IDLE and not socket.poll(0):
+            return
         engine.dialect.do_ping(connection)
     except engine.dialect.loaded_dbapi.Error as error:
         raise InvalidatePoolError from error

@@ -137,8 +137,7 @@ class SmtpConnection:
             try:
                 receipt = _transfer(server, message, handoff)
             except BaseException:
-                server.close()
-                self._server = None
+                self._abandon()
                 raise
             self._used = time.monotonic()
             return receipt
@@ -147,12 +146,12 @@ class SmtpConnection:
         """Greet the server and send nothing; raises OSError when that fails."""
         with self._lock:
             server = self._kept()
-            if server is None or not _accepts(server.noop):
+            if server is None or not self._accepts(server.noop):
                 self._drop()
                 self._open()
 
     def close(self) -> None:
-        """Say goodbye to the server, if there is a connection."""
+        """End the connection, if there is one."""
         with self._lock:
             self._drop()
 
@@ -162,16 +161,26 @@ class SmtpConnection:
         One that was kept may be gone, or have had its share of mails: then a new one is asked.
         """
         kept = self._kept()
-        if kept is not None and _accepts(lambda: kept.mail(sender)):
+        if kept is not None and self._accepts(lambda: kept.mail(sender)):
             return kept
         self._drop()
         server = self._open()
         try:
             _expect(*server.mail(sender))
         except BaseException:
-            self._drop()
+            self._abandon()
             raise
         return server
+
+    def _accepts(self, step: Callable[[], tuple[int, bytes]]) -> bool:
+        """Tell whether the server is there and agrees to `step`."""
+        try:
+            return step()[0] == 250
+        except OSError:
+            return False
+        except BaseException:  # a time limit: what the server says yet would answer another step
+            self._abandon()
+            raise
 
     def _kept(self) -> smtplib.SMTP | None:
         """Return the open connection if it is this process's own."""
@@ -216,7 +225,14 @@ class SmtpConnection:
             else:
                 self._watch()
 
+    def _abandon(self) -> None:
+        """Close the connection without a word."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
     def _drop(self) -> None:
+        """Say goodbye to the server, if there is a connection."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -234,14 +250,6 @@ def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[],
     text = message.as_bytes().removesuffix(b"\r\n")
     server.send(re.sub(rb"(?m)^\.", b"..", text) + b"\r\n.\r\n")
     return _expect(*server.getreply(), refusal=MailRefused)
-
-
-def _accepts(step: Callable[[], tuple[int, bytes]]) -> bool:
-    """Tell whether the server is there and agrees to `step`."""
-    try:
-        return step()[0] == 250
-    except OSError:
-        return False
 
 
 def _expect(

@@ -46,7 +46,7 @@ class Hinter:
 
     def hint(self, job_id: str, task: str, queue: str, priority: int) -> bool:
         """Tell the workers of `queue` about a job; False if the broker could not be told."""
-        headers = {"durable": queue}
+        headers = {"durable": True, "job_queue": queue}
         return self.send(task, queue, task_id=job_id, priority=priority, headers=headers)
 
     def send(self, task: str, queue: str, **options: Any) -> bool:
@@ -69,13 +69,13 @@ class Hinter:
             return False
         return True
 
-    def is_full(self, queue: str) -> bool:
-        """Tell whether so many messages wait in `queue` that no more of them would help."""
+    def holds(self, queue: str, count: int) -> bool:
+        """Tell whether at least `count` messages wait in `queue`."""
         if time.monotonic() < self._silent_until:
             return False
         try:
             declared = self._producer().channel.queue_declare(queue, passive=True)
-            return declared.message_count >= FULL
+            return declared.message_count >= count
         except Exception:  # no such queue yet; RabbitMQ closes the channel for asking
             self.close()
             return False

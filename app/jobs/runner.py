@@ -23,6 +23,7 @@ from app.jobs.arguments import UNREADABLE
 from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
 from app.jobs.heart import heart
 from app.jobs.models import CANCELLED, HELD
+from app.jobs.relay import ENOUGH
 from app.jobs.store import Claimed
 
 logger = logging.getLogger(__name__)
@@ -61,24 +62,35 @@ class End:
 
 
 def drain(task: Runnable, hinted: str, queue: str) -> None:
-    """Do the job `hinted`, then others of its task in `queue` that are due, for half a second.
-
-    A job that has a worker already was hinted twice, or found without a hint. Its hint leads to the
-    others all the same: they may have no other hint.
-    """
-    app = task.flask_app
+    """Do the job `hinted`, then others of its task in `queue` that are due, for half a second."""
     until = time.monotonic() + DRAIN_SECONDS
-    lease, seconds = uuid.uuid4(), _seconds(task)
-    with app.app_context():
-        session = db.session()
-        job = store.claim(session, lease, seconds, uuid.UUID(hinted))
-        job = job or store.claim_next(session, lease, seconds, task.name, queue)
-        session.commit()
+    lease = uuid.uuid4()
+    job = _begin(task, hinted, queue, lease)
+    if job is None:
+        return
     while job is not None:
         following = uuid.uuid4() if time.monotonic() < until else None
-        job, lease = _do(app, task, job, lease, following), following or lease
+        job, lease = _do(task.flask_app, task, job, lease, following), following or lease
     if time.monotonic() >= until:
         _pass_on(task, queue)
+
+
+def _begin(task: Runnable, hinted: str, queue: str, lease: uuid.UUID) -> Claimed | None:
+    """Claim the job `hinted`, or the first that is due if it has a worker already.
+
+    Workers that turn to other queues at once pass on the same job, and what they pass on is often
+    done before its hint arrives. If such hints led nowhere, one worker after the other would fall
+    idle before the work is done. Where many messages wait, others lead on, and these must vanish:
+    each that leads on leaves another.
+    """
+    with task.flask_app.app_context():
+        session = db.session()
+        job = store.claim(session, lease, _seconds(task), uuid.UUID(hinted))
+        session.commit()
+        if job is None and not task.flask_app.extensions["hinter"].holds(queue, ENOUGH):
+            job = store.claim_next(session, lease, _seconds(task), task.name, queue)
+            session.commit()
+        return job
 
 
 def _pass_on(task: Runnable, queue: str) -> None:

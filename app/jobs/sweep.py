@@ -22,7 +22,7 @@ from app.core.errors import DATABASE_DOWN
 from app.extensions import db
 from app.jobs import store
 from app.jobs.models import Heartbeat, moment
-from app.jobs.relay import ENOUGH, Hinter
+from app.jobs.relay import ENOUGH, FULL, Hinter
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def hint(hinter: Hinter, lonely: Sequence[tuple[uuid.UUID, str, str, int]]) -> N
     A queue that nobody takes from, or not fast enough, is left alone: it must not fill the broker.
     """
     kinds: Counter[tuple[str, str]] = Counter()
-    full = {queue: hinter.is_full(queue) for queue in {queue for _, _, queue, _ in lonely}}
+    full = {queue: hinter.holds(queue, FULL) for queue in {queue for _, _, queue, _ in lonely}}
     for job_id, task, queue, priority in lonely:
         kinds[task, queue] += 1
         if full[queue] or kinds[task, queue] > ENOUGH:

@@ -49,8 +49,9 @@ class DurableTask(FlaskTask):
         """Run the job a hint names, or the task itself when it was called in another way."""
         if has_app_context() and isinstance(g.get("job"), CurrentJob):
             return self.run(*args, **kwargs)  # a plain call within a job is part of that job
-        if queue := self.request.get("durable"):
-            return runner.drain(self, str(self.request.id), str(queue))
+        if self.request.get("durable"):
+            queue = self.request.get("job_queue") or self.job_queue
+            return runner.drain(self, str(self.request.id), queue)
         return super().__call__(*args, **kwargs)
 
     def run_in_context(self, *args: Any, **kwargs: Any) -> Any:
