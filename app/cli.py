@@ -27,7 +27,7 @@ class Row:
 
 ROWS = {
     "database": Row(checks.database, "Start it, or correct DATABASE_URL."),
-    "migrations": Row(checks.migrations, "Run `make migrate`.", "database"),
+    "migrations": Row(checks.migrations, "Run `flask db upgrade`.", "database"),
     "broker": Row(checks.broker, "Start it, or correct CELERY_BROKER_URL."),
     "workers": Row(
         checks.workers,

@@ -49,3 +49,31 @@ def test_what_was_dumped_comes_back(postgresql: str, tmp_path: Path) -> None:
             execute(database, beat.format("after"))
     assert execute(database, "SELECT name FROM heartbeats") == [("before",)]
     execute(postgresql, "DROP DATABASE stockpot", "DROP ROLE stockpot")
+
+
+def test_a_nightly_dump_is_for_root_alone_and_one_that_fails_leaves_the_last(
+    postgresql: str, tmp_path: Path
+) -> None:
+    (script,) = re.findall(
+        r"^cat > /etc/cron\.daily/stockpot <<'END'\n(.+?)^END$", PAGE, re.M | re.S
+    )
+    program = tmp_path / "stockpot"
+    script = script.replace("runuser -u postgres -- ", "").replace("/var/backups", str(tmp_path))
+    program.write_text(script, "utf-8")
+    program.chmod(0o755)
+    dump = tmp_path / "stockpot.dump"
+    variables = {
+        "PATH": f"{POSTGRES_BIN_PATH}{os.pathsep}{os.environ['PATH']}",
+        "PGHOST": postgresql.partition("host=")[2],
+        "PGUSER": "postgres",
+    }
+    assert subprocess.run([program], env=variables, check=False).returncode != 0, "no database yet"
+    assert not dump.exists()
+    execute(postgresql, "CREATE DATABASE stockpot")
+    subprocess.run([program], env=variables, check=True)
+    first = dump.read_bytes()
+    assert first
+    assert dump.stat().st_mode & 0o777 == 0o600
+    execute(postgresql, "DROP DATABASE stockpot")
+    assert subprocess.run([program], env=variables, check=False).returncode != 0
+    assert dump.read_bytes() == first

@@ -86,7 +86,7 @@ def test_the_doctor_names_what_is_wrong_and_what_to_do(make_app: MakeApp, tmp_pa
     assert found["FAIL"] == ["migrations", "broker", "mail"]
     assert found["-"] == ["workers", "jobs", "beat"], "nothing can be said of them"
     (text,) = found["text"]
-    assert "Run `make migrate`." in text
+    assert "Run `flask db upgrade`." in text
     assert "correct CELERY_BROKER_URL" in text
     assert "correct MAIL_SERVER" in text
 

@@ -6,8 +6,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -111,6 +112,7 @@ def test_a_request_that_runs_is_finished_before_the_server_stops(
     assert status_of_home(port) == 200  # by now they have been read
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: not answers(port), "the server takes no new requests")
+    time.sleep(10)  # as long as a request may well take
     assert [request.finish() for request in begun] == [400] * 3, "no CSRF token: it was answered"
     assert server.process.wait(30) == 0
 
@@ -202,6 +204,20 @@ def test_a_host_that_is_no_address_is_named(
     with started(OURS, port, tmp_path / "app.db", ready=ready) as server:
         assert server.process.wait(30) == 1
         assert "Traceback" not in server.output
+
+
+def test_what_is_more_than_a_process_can_bear_waits(server: Process, port: int) -> None:
+    def connections() -> list[int]:
+        return [
+            sum(one.status == psutil.CONN_ESTABLISHED for one in child.net_connections("tcp"))
+            for child in children_of(server)
+        ]
+
+    with ExitStack() as stack:
+        for _ in range(700):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+        wait_until(lambda: connections() == [256, 256], "both processes have all they take")
+    assert status_of_home(port) == 200, "the crowd has gone"
 
 
 def test_a_process_that_died_is_replaced(server: Process, port: int) -> None:
