@@ -80,8 +80,8 @@ def _begin(task: Runnable, hinted: str, queue: str, lease: uuid.UUID) -> Claimed
 
     Workers that turn to other queues at once pass on the same job, and what they pass on is often
     done before its hint arrives. If such hints led nowhere, one worker after the other would fall
-    idle before the work is done. Where many messages wait, others lead on, and these must vanish:
-    each that leads on leaves another.
+    idle before the work is done. Where many messages wait they must vanish all the same: each that
+    leads on leaves another, and the other tasks of the queue would wait behind them.
     """
     with task.flask_app.app_context():
         session = db.session()
