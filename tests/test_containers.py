@@ -21,6 +21,7 @@ import yaml
 import config
 from app.core.requests import ACCEPTABLE
 from scripts.healthcheck import role
+from tests.container.parts import caddyfile
 from tests.support import ROOT, Process, answers, free_port, wait_until
 
 BIN = Path(sys.executable).parent
@@ -124,8 +125,10 @@ class Upstream(BaseHTTPRequestHandler):
     """Stands in for the application, and says what it was asked."""
 
     def do_GET(self) -> None:
-        """Answer with the headers of the request."""
+        """Answer with the headers of the request; to one with a token leave out the end."""
         self.send_response(200)
+        if TOKEN in self.path:
+            self.send_header("Content-Length", "4001")
         self.send_header("Cache-Control", "max-age=86400")
         self.send_header("Content-Type", "text/css")
         self.end_headers()
@@ -165,16 +168,14 @@ def test_health_check_of_web_goes_through_no_proxy(tmp_path: Path) -> None:
 def proxy(tmp_path: Path) -> Iterator[tuple[Process, str, int]]:
     """Return Caddy with our file, its address, and the port where it expects the application."""
     port, upstream = free_port(), free_port()
-    file = tmp_path / "Caddyfile"
-    options = "admin off\ndefault_bind 127.0.0.1\n"
-    file.write_text(f"{{\n{options}}}\nimport {ROOT / 'deploy' / 'Caddyfile'}\n", "utf-8")
     environment = {
         "XDG_DATA_HOME": str(tmp_path),
         "XDG_CONFIG_HOME": str(tmp_path),
         "TRUSTED_HOSTS": f"http://127.0.0.1:{port}",
         "UPSTREAM": f"127.0.0.1:{upstream}",
     }
-    process = Process([str(BIN / "caddy"), "run", "--config", str(file)], environment)
+    command = [str(BIN / "caddy"), "run", "--config", str(caddyfile(tmp_path))]
+    process = Process(command, environment)
     try:
         wait_until(lambda: answers(port), "Caddy answers")
         yield process, f"http://127.0.0.1:{port}", upstream
@@ -232,7 +233,11 @@ def test_caddy_hands_a_form_on_when_it_is_there(caddy: tuple[str, int]) -> None:
 def test_caddy_keeps_no_address_with_a_token(proxy: tuple[Process, str, int]) -> None:
     process, address, port = proxy
     with serve(port) as server:
-        ask(f"{address}/users/confirm/{TOKEN}?token={TOKEN}").close()
+        with (
+            pytest.raises(http.client.IncompleteRead),
+            ask(f"{address}/users/confirm/{TOKEN}?token={TOKEN}") as response,
+        ):
+            response.read()
         with pytest.raises(urllib.error.HTTPError) as hung_up:
             ask(f"{address}/users/reset/{TOKEN}", "POST", Referer=f"{address}/{TOKEN}")
         server.shutdown()
@@ -241,6 +246,7 @@ def test_caddy_keeps_no_address_with_a_token(proxy: tuple[Process, str, int]) ->
         assert error.headers["X-Request-ID"] in error.read().decode()
     process.wait_for(f'"uuid":"{error.headers["X-Request-ID"]}"')
     process.wait_for('"error":"')  # the reason stays: the end, or a reset, of the connection
+    process.wait_for("aborting with incomplete response")
     assert TOKEN not in process.output
 
 

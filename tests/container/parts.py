@@ -71,11 +71,18 @@ def secrets(folder: Path, database: str, valkey: Valkey) -> Path:
     return folder
 
 
+def caddyfile(folder: Path, *options: str) -> Path:
+    """Write our file to `folder`, for this machine alone and with more options; return its path."""
+    file = folder / "Caddyfile"
+    ours = (ROOT / "deploy" / "Caddyfile").read_text("utf-8")
+    options = ("{", "admin off", "default_bind 127.0.0.1", *options, "")
+    file.write_text(ours.replace("{\n", "\n".join(options), 1), "utf-8")
+    return file
+
+
 def caddy(folder: Path, port: int, upstream: int) -> Process:
     """Start Caddy with our file, an authority of its own, and ports that are free."""
-    file = folder / "Caddyfile"
-    options = f"admin off\nskip_install_trust\ndefault_bind 127.0.0.1\nhttp_port {free_port()}\n"
-    file.write_text(f"{{\n{options}}}\nimport {ROOT / 'deploy' / 'Caddyfile'}\n", "utf-8")
+    file = caddyfile(folder, "skip_install_trust", f"http_port {free_port()}")
     environment = {
         **os.environ,
         "XDG_DATA_HOME": str(folder),
