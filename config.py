@@ -214,6 +214,7 @@ class TestingConfig(Config):
     JOBS_SWEEP: ClassVar[float] = 0.5
     JOBS_HINT_AGAIN: ClassVar[float] = 3.0
     JOBS_STOP: ClassVar[float] = 3.0
+    SCHEDULE: ClassVar[dict[str, dict[str, str]]] = {}  # what a test sees is not the clock's choice
     SECURITY_PASSWORD_HASH_PASSLIB_OPTIONS: ClassVar[dict[str, int]] = {  # as cheap as can be
         "argon2__time_cost": 1,
         "argon2__memory_cost": 64,
@@ -277,20 +278,19 @@ def load(config_type: str | None = None, overrides: Mapping[str, Any] | None = N
             f"CONFIG_TYPE is {name!r}, but must be one of {', '.join(CONFIG_TYPES)}."
         )
     chosen = CONFIG_TYPES[name]
-    known = chosen.model_fields
     values = {**read_cfg_file(environment.get("CONFIG_FILE")), **(overrides or {})}
     folder = secrets_folder(environment.get("SECRETS_DIR"))
     try:
         settings = chosen(
             _env_file=None if chosen is TestingConfig else env_file,  # type: ignore[call-arg]
             _secrets_dir=folder,  # type: ignore[call-arg]
-            **{key: value for key, value in values.items() if key in known},
+            **{key: value for key, value in values.items() if key in chosen.model_fields},
         )
     except ValidationError as error:
         raise ConfigurationError(explain(chosen.__name__, error)) from None
     except SettingsError as error:
         raise ConfigurationError(f"A file in {folder} cannot be read: {error}.") from None
-    others = {key: value for key, value in values.items() if key not in known}
+    others = {key: value for key, value in values.items() if key not in chosen.model_fields}
     settings._others = host_cookies(others) if chosen is ProductionConfig else others
     return settings
 

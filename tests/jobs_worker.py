@@ -9,6 +9,7 @@ import os
 import signal
 import smtplib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,12 @@ from celery_worker import application, celery
 from tests import jobs_tasks
 
 __all__ = ["application", "celery", "jobs_tasks"]
+
+# Half a day away, so that no tick falls into a test by itself.
+AWAY = datetime.now(UTC) - timedelta(hours=12)
+application.config["SCHEDULE"] = {
+    "app.jobs.housekeeping.purge": {"hour": str(AWAY.hour), "minute": str(AWAY.minute)}
+}
 
 mail.TIMEOUT = 2.0  # seconds: a test does not wait for a server that hangs as long as users do
 

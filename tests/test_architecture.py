@@ -10,6 +10,7 @@ from flask import Flask
 
 from app import FEATURES, create_app
 from app.jobs.task import DurableTask
+from config import Config
 from tests.support import ROOT
 
 # From the bottom up: a module may import modules of its own floor's rank or below.
@@ -180,7 +181,7 @@ def test_every_asset_in_a_template_exists() -> None:
 
 
 def test_every_line_of_the_schedule_names_a_task_and_a_minute(every_feature: Flask) -> None:
-    for task, fields in every_feature.config["SCHEDULE"].items():
+    for task, fields in Config.SCHEDULE.items():
         assert isinstance(every_feature.extensions["celery"].tasks[task], DurableTask)
         assert "minute" in fields, f"{task} would start every minute"
 
