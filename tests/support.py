@@ -203,7 +203,7 @@ class Inbox:
         """Listen on a free port."""
         self.port = free_port()
         self.connections = 0
-        self.refusals: list[str] = []
+        self.refusals: dict[str, str] = {}
         self._messages: list[EmailMessage] = []
         self._controller = Controller(
             self, hostname="127.0.0.1", port=self.port, enable_SMTPUTF8=True
@@ -221,9 +221,9 @@ class Inbox:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list
     ) -> str:
-        """Refuse with the next of `refusals`, or accept."""
-        if self.refusals:
-            return self.refusals.pop(0)
+        """Refuse whom `refusals` names, with its answer."""
+        if address in self.refusals:
+            return self.refusals[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

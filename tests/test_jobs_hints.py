@@ -1,10 +1,13 @@
 """Hints lead workers on, and do not fill the broker."""
 
+import json
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis
 from flask import Flask
 from sqlalchemy import select
 
@@ -12,6 +15,7 @@ from app.extensions import db
 from app.jobs import relay, runner, sweep
 from app.jobs.models import QUEUED, SUCCEEDED, Job
 from tests.jobs_tasks import note
+from tests.support import Valkey
 
 
 def states() -> list[str]:
@@ -53,7 +57,7 @@ def test_a_hint_for_what_is_done_leads_to_the_others(
 def test_hints_for_what_is_done_do_not_pile_up(
     app: Flask, hints: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that is led on passes on another hint, so where many wait nobody is led on."""
+    """A worker that is led on passes on another hint, so where many wait new hints vanish."""
     monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
     with app.app_context():
         first = note.delay_on_commit(str(tmp_path / "notes"), "first")
@@ -65,3 +69,71 @@ def test_hints_for_what_is_done_do_not_pile_up(
         runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
         assert states() == [SUCCEEDED, QUEUED]
         assert hints() == before
+
+
+def test_a_hint_that_was_passed_on_leads_on_however_many_wait(
+    app: Flask, hints: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else another task, with many messages in the same queue, would take this one's workers."""
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
+    with app.app_context():
+        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
+        note.delay_on_commit(str(tmp_path / "notes"), "second")
+        note.delay_on_commit(str(tmp_path / "notes"), "third")
+        db.session.commit()
+        runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
+        sweep.hint(app.extensions["hinter"], [(uuid.uuid4(), "x", "default", 5)] * relay.ENOUGH)
+        before = hints()
+        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
+        assert states() == [SUCCEEDED, SUCCEEDED, QUEUED]
+        assert hints() == before + 1, "one for one"
+        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
+        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
+        assert states() == [SUCCEEDED] * 3
+        assert hints() == before + 1, "nothing is left to be passed on"
+
+
+def test_what_is_passed_on_says_so_and_keeps_the_priority_of_its_job(
+    app: Flask, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
+    with app.app_context():
+        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
+        later = note.apply_async_on_commit([str(tmp_path / "notes")], priority=9)
+        db.session.commit()
+        valkey.empty(1)
+        runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
+        later_id = str(later.id)
+    with redis.from_url(valkey.url(1)) as connection:
+        (message,) = connection.lrange("default\x06\x169", 0, -1)  # type: ignore[misc]
+    headers = json.loads(message)["headers"]
+    assert (headers["id"], headers["passed_on"]) == (later_id, True)
+
+
+def test_a_worker_is_told_what_was_passed_on(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    drains: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        runner, "drain", lambda _, job, __, *, passed_on: drains.append((job, passed_on))
+    )
+    for headers in ({}, {"passed_on": False}, {"passed_on": True}):
+        note.push_request(id="1", durable=True, **headers)
+        note()
+        note.pop_request()
+    assert drains == [("1", False), ("1", False), ("1", True)]
+
+
+def test_asking_an_empty_queue_keeps_the_connection(app: Flask) -> None:
+    hinter = app.extensions["hinter"]
+    assert not hinter.holds("default", 1)
+    before = hinter._producer()
+    assert not hinter.holds("default", 1)
+    assert hinter._producer() is before
+
+
+def test_a_silent_broker_is_asked_nothing_for_a_while(
+    make_app: Callable[..., Flask], silent_port: int
+) -> None:
+    hinter = make_app(CELERY_BROKER_URL=f"redis://127.0.0.1:{silent_port}/0").extensions["hinter"]
+    assert not hinter.holds("default", 1)
+    assert hinter._silent_until > time.monotonic()
+    assert not hinter.hint(str(uuid.uuid4()), "some.task", "default", 5)

@@ -42,7 +42,7 @@ def test_a_mail_is_named_after_its_job(live_app: Flask, inbox: Inbox, send: Send
 def test_a_refused_recipient_is_dead_and_delays_nobody(
     live_app: Flask, inbox: Inbox, send: Send
 ) -> None:
-    inbox.refusals = ["550 no such mailbox"]
+    inbox.refusals["nobody@example.com"] = "550 no such mailbox"
     job = ended(live_app, send("nobody@example.com"))
     assert (job.state, job.attempts) == (DEAD, 1)
     assert "no such mailbox" in str(job.error)

@@ -5,17 +5,11 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
-import pytest
 import redis
-from aiosmtpd.smtp import SMTP
-from celery.exceptions import SoftTimeLimitExceeded
 from flask import Flask
 from sqlalchemy import select
 
-from app.core import mail
 from app.extensions import db
 from app.jobs.models import Job
 from app.tasks import send_email
@@ -49,9 +43,14 @@ def test_a_worker_process_keeps_its_connection(live_app: Flask, inbox: Inbox) ->
     assert inbox.connections - before <= 2, "one for each of the worker's two processes"
 
 
-def test_a_mail_that_is_refused_for_now_is_sent_later(live_app: Flask, inbox: Inbox) -> None:
-    inbox.refusals = ["451 try again later", "451 try again later"]
+def test_a_mail_that_is_refused_for_now_is_sent_later(
+    live_app: Flask, inbox: Inbox, worker: Process
+) -> None:
+    inbox.refusals["grace@example.com"] = "451 try again later"
+    seen = len(worker.output)
     send(live_app)
+    wait_until(lambda: "failed, attempt 1" in worker.output[seen:], "the first attempt")
+    inbox.refusals.clear()
     assert text_of(inbox.wait_for("grace@example.com"))
     assert len(inbox.to("grace@example.com")) == 1
 
@@ -59,7 +58,7 @@ def test_a_mail_that_is_refused_for_now_is_sent_later(live_app: Flask, inbox: In
 def test_a_mail_that_is_refused_for_good_is_not_tried_again(
     live_app: Flask, inbox: Inbox, worker: Process
 ) -> None:
-    inbox.refusals = ["550 no such mailbox"]
+    inbox.refusals["nobody@example.com"] = "550 no such mailbox"
     seen = len(worker.output)
     send(live_app, "nobody@example.com")
     wait_until(lambda: "is dead" in worker.output[seen:], "the refusal in the log")
@@ -72,85 +71,6 @@ def test_a_mail_that_is_refused_for_good_is_not_tried_again(
     inbox.wait_for("grace@example.com")
     assert inbox.to("nobody@example.com") == []
     assert "nobody@example.com" not in worker.output[seen:]
-
-
-def test_a_connection_the_server_closed_is_opened_again(app: Flask, inbox: Inbox) -> None:
-    with app.app_context():
-        connection: mail.SmtpConnection = app.extensions["smtp"]
-        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
-        connection.send(message)
-        assert connection._server
-        assert connection._server.sock
-        connection._server.sock.shutdown(2)
-        connection.send(message)
-        connection.close()
-    assert len(inbox.to("grace@example.com")) == 2
-
-
-def test_a_server_that_wants_no_more_on_a_connection_gets_a_new_one(
-    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def at_most_one(server: SMTP, *arguments: Any) -> str:
-        server.asked = getattr(server, "asked", 0) + 1  # type: ignore[attr-defined]
-        if server.asked > 1:  # type: ignore[attr-defined]
-            return "421 too many mails"
-        arguments[1].mail_from = arguments[2]
-        return "250 OK"
-
-    monkeypatch.setattr(inbox, "handle_MAIL", at_most_one, raising=False)
-    before = inbox.connections
-    with app.app_context():
-        connection: mail.SmtpConnection = app.extensions["smtp"]
-        for number in range(3):
-            connection.send(
-                mail.compose("grace@example.com", TEMPLATE, LETTER, message_id=str(number))
-            )
-        connection.close()
-    assert len(inbox.to("grace@example.com")) == 3
-    assert inbox.connections - before == 3
-
-
-def test_an_answer_that_nobody_waited_for_answers_no_other_step(
-    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with app.app_context():
-        connection: mail.SmtpConnection = app.extensions["smtp"]
-        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
-        connection.send(message)
-        assert connection._server
-        with monkeypatch.context() as patch:  # the server answers, but a time limit is faster
-            patch.setattr(connection._server, "getreply", Mock(side_effect=SoftTimeLimitExceeded))
-            with pytest.raises(SoftTimeLimitExceeded):
-                connection.send(message)
-        connection.send(message)
-        connection.close()
-    assert len(inbox.to("grace@example.com")) == 2
-
-
-def test_an_idle_connection_is_closed_and_opened_for_the_next_mail(
-    app: Flask, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mail, "IDLE", 0.1)
-    with app.app_context():
-        connection: mail.SmtpConnection = app.extensions["smtp"]
-        message = mail.compose("grace@example.com", TEMPLATE, LETTER, message_id="1")
-        connection.send(message)
-        wait_until(lambda: connection._server is None, "the connection is closed")
-        before = inbox.connections
-        connection.send(message)
-    assert inbox.connections == before + 1
-
-
-@pytest.mark.parametrize("to", ["a@example.com\nBcc: eve@example.com", "a@example.com\r\nX: y"])
-def test_an_address_cannot_add_headers(app: Flask, to: str) -> None:
-    with app.app_context(), pytest.raises(ValueError, match="linefeed or carriage return"):
-        mail.compose(to, TEMPLATE, LETTER, message_id="1")
-
-
-def test_a_subject_cannot_add_headers(app: Flask) -> None:
-    letter = {**LETTER, "name": "Ada\nBcc: eve@example.com"}
-    with app.app_context(), pytest.raises(ValueError, match="linefeed or carriage return"):
-        mail.compose("grace@example.com", TEMPLATE, letter, message_id="1")
 
 
 def test_each_task_has_a_context_of_its_own(live_app: Flask, worker: Process) -> None:
@@ -256,8 +176,10 @@ def test_rabbitmq_is_a_broker_too(
     worker = Process([*command, "--loglevel=info"], environment_of(app))
     try:
         worker.wait_for("ready.")
-        inbox.refusals = ["451 try again later"]
+        inbox.refusals["grace@example.com"] = "451 try again later"
         send(app)
+        worker.wait_for("failed, attempt 1")
+        inbox.refusals.clear()
         inbox.wait_for("grace@example.com")
         assert app.test_client().get("/readyz").status_code == 200
     finally:

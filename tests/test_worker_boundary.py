@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -32,15 +31,6 @@ WORKER = next(
 def own_database_url(new_database: Callable[[str], str]) -> str:
     """Return the address of a database that no other worker looks at."""
     return new_database("boundary")
-
-
-@pytest.fixture
-def silent_port() -> Iterator[int]:
-    """Return the port of a mail server that takes connections and never answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
 
 
 @pytest.fixture

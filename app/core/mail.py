@@ -18,6 +18,8 @@ from flask import Config, Flask, current_app, render_template
 from jinja2 import TemplateNotFound
 
 TIMEOUT = 20.0  # seconds to wait for each answer of the server
+GOODBYE = 2.0  # seconds to wait for the last one, on which nothing depends
+AGREED = (250, 251)
 SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about us, not about the mail
 ENGLISH = "en"  # what mails are written in; translations are in folders beside them
 IDLE = 30.0  # seconds after which an unused connection is closed
@@ -133,7 +135,8 @@ class SmtpConnection:
         smtplib.SMTPException is a kind, when trying again may help.
         """
         with self._lock:
-            server = self._ready(parseaddr(message["From"])[1])
+            sender, recipient = (parseaddr(message[name])[1] for name in ("From", "To"))
+            server = self._ready(sender, recipient)
             try:
                 receipt = _transfer(server, message, handoff)
             except BaseException:
@@ -155,27 +158,31 @@ class SmtpConnection:
         with self._lock:
             self._drop()
 
-    def _ready(self, sender: str) -> smtplib.SMTP:
-        """Return a connection on which the server expects a mail from `sender`.
+    def _ready(self, sender: str, recipient: str) -> smtplib.SMTP:
+        """Return a connection on which the server expects a mail from `sender` to `recipient`.
 
-        One that was kept may be gone, or have had its share of mails: then a new one is asked.
+        One that was kept may be gone, or have had its share of mails, and no code says which it is:
+        whatever the server refuses on it is asked again on a new one.
         """
         kept = self._kept()
-        if kept is not None and self._accepts(lambda: kept.mail(sender)):
+        if kept is not None and self._accepts(
+            lambda: kept.mail(sender), lambda: kept.rcpt(recipient)
+        ):
             return kept
         self._drop()
         server = self._open()
         try:
             _expect(*server.mail(sender))
+            _expect(*server.rcpt(recipient), refusal=MailRefused)
         except BaseException:
             self._abandon()
             raise
         return server
 
-    def _accepts(self, step: Callable[[], tuple[int, bytes]]) -> bool:
-        """Tell whether the server is there and agrees to `step`."""
+    def _accepts(self, *steps: Callable[[], tuple[int, bytes]]) -> bool:
+        """Tell whether the server is there and agrees to each of `steps`."""
         try:
-            return step()[0] == 250
+            return all(step()[0] in AGREED for step in steps)
         except OSError:
             return False
         except BaseException:  # a time limit: what the server says yet would answer another step
@@ -232,19 +239,20 @@ class SmtpConnection:
             server.close()
 
     def _drop(self) -> None:
-        """Say goodbye to the server, if there is a connection."""
-        server, self._server = self._server, None
+        """Say goodbye to the server, if this process has a connection."""
+        server, self._server = self._kept(), None
         if server is None:
             return
         try:
+            if server.sock is not None:
+                server.sock.settimeout(GOODBYE)
             server.quit()
         except OSError:
             server.close()
 
 
 def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[], None]) -> str:
-    """Go through the steps of RFC 5321 after MAIL one by one, for `handoff` has its place there."""
-    _expect(*server.rcpt(parseaddr(message["To"])[1]), refusal=MailRefused)
+    """Go through the steps of RFC 5321 after RCPT one by one, for `handoff` has its place there."""
     _expect(*server.docmd("DATA"), wanted=(354,))
     handoff()
     text = message.as_bytes().removesuffix(b"\r\n")
@@ -255,7 +263,7 @@ def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[],
 def _expect(
     code: int,
     answer: bytes,
-    wanted: tuple[int, ...] = (250, 251),
+    wanted: tuple[int, ...] = AGREED,
     refusal: type[smtplib.SMTPResponseException] = smtplib.SMTPResponseException,
 ) -> str:
     """Return the text of an answer; raises `refusal` for a 5xx that is about the mail."""

@@ -16,6 +16,7 @@ from typing import Any
 from celery import Celery
 from flask import Flask, current_app
 from kombu.connection import Connection
+from kombu.exceptions import ChannelError
 from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -44,9 +45,11 @@ class Hinter:
         self._own = threading.local()
         self._silent_until = 0.0
 
-    def hint(self, job_id: str, task: str, queue: str, priority: int) -> bool:
+    def hint(
+        self, job_id: str, task: str, queue: str, priority: int, *, passed_on: bool = False
+    ) -> bool:
         """Tell the workers of `queue` about a job; False if the broker could not be told."""
-        headers = {"durable": True, "job_queue": queue}
+        headers = {"durable": True, "job_queue": queue, "passed_on": passed_on}
         return self.send(task, queue, task_id=job_id, priority=priority, headers=headers)
 
     def send(self, task: str, queue: str, **options: Any) -> bool:
@@ -63,9 +66,7 @@ class Hinter:
                 **options,
             )
         except Exception as error:
-            self._silent_until = time.monotonic() + PAUSE
-            self.close()
-            logger.warning("The broker cannot be told of jobs now, a sweep will tell it: %s", error)
+            self._be_silent(error)
             return False
         return True
 
@@ -76,9 +77,19 @@ class Hinter:
         try:
             declared = self._producer().channel.queue_declare(queue, passive=True)
             return declared.message_count >= count
-        except Exception:  # no such queue yet; RabbitMQ closes the channel for asking
-            self.close()
+        except ChannelError:  # there is no such queue yet, or on Redis nothing in it
+            if self._url.startswith("amqp"):  # which closes the channel for asking
+                self.close()
             return False
+        except Exception as error:
+            self._be_silent(error)
+            return False
+
+    def _be_silent(self, error: Exception) -> None:
+        """Leave a broker alone for a while that does not answer."""
+        self._silent_until = time.monotonic() + PAUSE
+        self.close()
+        logger.warning("The broker cannot be told of jobs now, a sweep will tell it: %s", error)
 
     def close(self) -> None:
         """Close the connection of this thread, if it has one."""

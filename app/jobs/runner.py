@@ -61,11 +61,14 @@ class End:
     cannot_be_undone: bool = False
 
 
-def drain(task: Runnable, hinted: str, queue: str) -> None:
-    """Do the job `hinted`, then others of its task in `queue` that are due, for half a second."""
+def drain(task: Runnable, hinted: str, queue: str, *, passed_on: bool = False) -> None:
+    """Do the job `hinted`, then others of its task in `queue` that are due, for half a second.
+
+    `passed_on` says that a worker which turned to other queues sent the hint.
+    """
     until = time.monotonic() + DRAIN_SECONDS
     lease = uuid.uuid4()
-    job = _begin(task, hinted, queue, lease)
+    job = _begin(task, hinted, queue, lease, passed_on)
     if job is None:
         return
     while job is not None:
@@ -75,19 +78,23 @@ def drain(task: Runnable, hinted: str, queue: str) -> None:
         _pass_on(task, queue)
 
 
-def _begin(task: Runnable, hinted: str, queue: str, lease: uuid.UUID) -> Claimed | None:
+def _begin(
+    task: Runnable, hinted: str, queue: str, lease: uuid.UUID, passed_on: bool
+) -> Claimed | None:
     """Claim the job `hinted`, or the first that is due if it has a worker already.
 
     Workers that turn to other queues at once pass on the same job, and what they pass on is often
     done before its hint arrives. If such hints led nowhere, one worker after the other would fall
-    idle before the work is done. Where many messages wait they must vanish all the same: each that
-    leads on leaves another, and the other tasks of the queue would wait behind them.
+    idle before the work is done. One that was passed on stands for a worker, and leaves one hint at
+    most, so it always leads on. One that came with its job would be one more each time: where many
+    messages wait it must vanish, or the other tasks of the queue would wait behind ever more.
     """
+    hinter = task.flask_app.extensions["hinter"]
     with task.flask_app.app_context():
         session = db.session()
         job = store.claim(session, lease, _seconds(task), uuid.UUID(hinted))
         session.commit()
-        if job is None and not task.flask_app.extensions["hinter"].holds(queue, ENOUGH):
+        if job is None and (passed_on or not hinter.holds(queue, ENOUGH)):
             job = store.claim_next(session, lease, _seconds(task), task.name, queue)
             session.commit()
         return job
@@ -97,8 +104,11 @@ def _pass_on(task: Runnable, queue: str) -> None:
     """Hint the next job of this kind: this worker's time for it is over, other queues wait."""
     with task.flask_app.app_context():
         waiting = store.next_due(db.session(), task.name, queue)
+        db.session.commit()
         if waiting:
-            task.flask_app.extensions["hinter"].hint(str(waiting), task.name, queue, 5)
+            job_id, priority = waiting
+            hinter = task.flask_app.extensions["hinter"]
+            hinter.hint(str(job_id), task.name, queue, priority, passed_on=True)
 
 
 def _seconds(task: Runnable) -> float:

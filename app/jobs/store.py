@@ -93,6 +93,7 @@ _FIRST = (
     .with_for_update(skip_locked=True)
 )
 CLAIM = _CLAIM.where(JOBS.c.id == bindparam("job_id"))
+NEXT_DUE = _FIRST.add_columns(JOBS.c.priority)
 CLAIM_NEXT = _CLAIM.where(JOBS.c.id == _FIRST.scalar_subquery())
 _HELD = (
     update(JOBS)
@@ -128,9 +129,10 @@ def claim_next(
     return Claimed(*row) if row else None
 
 
-def next_due(session: Session, task: str, queue: str) -> uuid.UUID | None:
-    """Return the id of the first due job of this task and queue."""
-    return session.scalar(_FIRST, {"of_task": task, "of_queue": queue})
+def next_due(session: Session, task: str, queue: str) -> tuple[uuid.UUID, int] | None:
+    """Return id and priority of the first due job of this task and queue; None if there is none."""
+    row = session.execute(NEXT_DUE, {"of_task": task, "of_queue": queue}).one_or_none()
+    return (row.id, row.priority) if row else None
 
 
 def _step(

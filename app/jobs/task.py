@@ -51,7 +51,8 @@ class DurableTask(FlaskTask):
             return self.run(*args, **kwargs)  # a plain call within a job is part of that job
         if self.request.get("durable"):
             queue = self.request.get("job_queue") or self.job_queue
-            return runner.drain(self, str(self.request.id), queue)
+            passed_on = bool(self.request.get("passed_on"))
+            return runner.drain(self, str(self.request.id), queue, passed_on=passed_on)
         return super().__call__(*args, **kwargs)
 
     def run_in_context(self, *args: Any, **kwargs: Any) -> Any:
