@@ -165,8 +165,8 @@ def test_code_that_cannot_be_loaded_replaces_nothing(
         assert status_of_home(port) == 200
         entry.write_text(whole, "utf-8")
         server.process.send_signal(signal.SIGHUP)
-        server.wait_for("Stopping old worker-1")
-        # Told to stop now, it makes no other process first.
+        server.wait_for("Respawning worker-1")
+        # Told to stop now, before the old one is stopped, it makes no other process.
         assert server.stop() == 0
         assert "Respawning worker-2" not in server.output
         assert "Killing" not in server.output
