@@ -1,7 +1,6 @@
 """Worker entry with the tests' own tasks: `celery -A tests.jobs_worker.celery worker`.
 
-`DIE_AT` names a step at which a process kills itself, `DIE_MARK` a file that lets it do so once;
-`HINTS` says how often each hint is sent.
+`DIE_AT` names a step at which a process kills itself, `DIE_MARK` a file that lets it do so once.
 """
 
 import functools

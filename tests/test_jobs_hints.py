@@ -1,7 +1,7 @@
 """Hints lead workers on, and do not fill the broker."""
 
 import json
-import time
+import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from app.extensions import db
 from app.jobs import relay, runner, sweep
 from app.jobs.models import QUEUED, SUCCEEDED, Job
 from tests.jobs_tasks import note
-from tests.support import Valkey
+from tests.support import Valkey, wait_until
 
 
 def states() -> list[str]:
@@ -24,18 +24,23 @@ def states() -> list[str]:
     return [job.state for job in db.session.scalars(select(Job).order_by(Job.created_at))]
 
 
+def fill(app: Flask, count: int) -> None:
+    """Send `count` hints of another task to the queue that these tests use."""
+    for _ in range(count):
+        assert app.extensions["hinter"].hint(str(uuid.uuid4()), "other.task", "default", 5)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "added"), [(0, relay.ENOUGH), (relay.CROWDED, 1), (relay.FULL, 0)]
+)
 def test_a_sweep_does_not_fill_the_broker(
-    app: Flask, hints: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+    app: Flask, hints: Callable[[], int], waiting: int, added: int
 ) -> None:
-    hinter = app.extensions["hinter"]
+    """But a task whose hints were lost gets a worker where other tasks keep many waiting."""
     with app.app_context():
-        lonely = [(uuid.uuid4(), "some.task", "default", 5) for _ in range(100)]
-        before = hints()
-        sweep.hint(hinter, lonely)
-        assert hints() == before + relay.ENOUGH
-        monkeypatch.setattr(sweep, "FULL", relay.ENOUGH)
-        sweep.hint(hinter, lonely)
-        assert hints() == before + relay.ENOUGH
+        fill(app, waiting)
+        sweep.hint(app.extensions["hinter"], [(uuid.uuid4(), "some.task", "default", 5)] * 100)
+        assert hints() == waiting + added
 
 
 def test_a_hint_for_what_is_done_leads_to_the_others(
@@ -54,20 +59,22 @@ def test_a_hint_for_what_is_done_leads_to_the_others(
         assert states() == [SUCCEEDED, SUCCEEDED, QUEUED]
 
 
-def test_hints_for_what_is_done_do_not_pile_up(
+def test_hints_that_came_with_their_jobs_do_not_pile_up(
     app: Flask, hints: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that is led on passes on another hint, so where many wait new hints vanish."""
+    """Each that leaves another is one more for as long as there is a backlog."""
     monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
     with app.app_context():
-        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
-        note.delay_on_commit(str(tmp_path / "notes"), "second")
+        jobs = [note.delay_on_commit(str(tmp_path / "notes")) for _ in range(4)]
         db.session.commit()
-        runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-        sweep.hint(app.extensions["hinter"], [(uuid.uuid4(), "x", "default", 5)] * relay.ENOUGH)
+        runner.drain(note, str(jobs[0].id), "default")  # type: ignore[arg-type]
+        assert hints() == 5, "it was passed on while few wait"
+        fill(app, relay.CROWDED)
         before = hints()
-        runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-        assert states() == [SUCCEEDED, QUEUED]
+        runner.drain(note, str(jobs[1].id), "default")  # type: ignore[arg-type]
+        assert states() == [SUCCEEDED, SUCCEEDED, QUEUED, QUEUED], "a job of its own is done"
+        runner.drain(note, str(jobs[1].id), "default")  # type: ignore[arg-type]
+        assert states() == [SUCCEEDED, SUCCEEDED, QUEUED, QUEUED], "there is none"
         assert hints() == before
 
 
@@ -77,35 +84,39 @@ def test_a_hint_that_was_passed_on_leads_on_however_many_wait(
     """Else another task, with many messages in the same queue, would take this one's workers."""
     monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
     with app.app_context():
-        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
-        note.delay_on_commit(str(tmp_path / "notes"), "second")
-        note.delay_on_commit(str(tmp_path / "notes"), "third")
+        first = note.delay_on_commit(str(tmp_path / "notes"))
+        for _ in range(2):
+            note.delay_on_commit(str(tmp_path / "notes"))
         db.session.commit()
         runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-        sweep.hint(app.extensions["hinter"], [(uuid.uuid4(), "x", "default", 5)] * relay.ENOUGH)
+        fill(app, relay.CROWDED)
         before = hints()
-        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
-        assert states() == [SUCCEEDED, SUCCEEDED, QUEUED]
-        assert hints() == before + 1, "one for one"
-        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
-        runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
-        assert states() == [SUCCEEDED] * 3
-        assert hints() == before + 1, "nothing is left to be passed on"
+        for left in (1, 0, 0):
+            runner.drain(note, str(first.id), "default", passed_on=True)  # type: ignore[arg-type]
+            assert states().count(QUEUED) == left
+        assert hints() == before + 1, "one for one, while there is something to be passed on"
 
 
-def test_what_is_passed_on_says_so_and_keeps_the_priority_of_its_job(
-    app: Flask, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("priority", "step"), [(0, 3), (5, 3), (9, 9)])
+def test_what_is_passed_on_says_so_and_comes_before_no_other(  # noqa: PLR0917
+    app: Flask,
+    valkey: Valkey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    priority: int,
+    step: int,
 ) -> None:
+    """Kombu has lists for the priorities from 0, 3, 6 and 9 on, and empties one after the other."""
     monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
     with app.app_context():
-        first = note.delay_on_commit(str(tmp_path / "notes"), "first")
-        later = note.apply_async_on_commit([str(tmp_path / "notes")], priority=9)
+        first = note.apply_async_on_commit([str(tmp_path / "notes")], priority=priority)
+        later = note.apply_async_on_commit([str(tmp_path / "notes")], priority=priority)
         db.session.commit()
+        later_id = str(later.id)
         valkey.empty(1)
         runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-        later_id = str(later.id)
     with redis.from_url(valkey.url(1)) as connection:
-        (message,) = connection.lrange("default\x06\x169", 0, -1)  # type: ignore[misc]
+        (message,) = connection.lrange(f"default\x06\x16{step}", 0, -1)  # type: ignore[misc]
     headers = json.loads(message)["headers"]
     assert (headers["id"], headers["passed_on"]) == (later_id, True)
 
@@ -124,16 +135,42 @@ def test_a_worker_is_told_what_was_passed_on(app: Flask, monkeypatch: pytest.Mon
 
 def test_asking_an_empty_queue_keeps_the_connection(app: Flask) -> None:
     hinter = app.extensions["hinter"]
-    assert not hinter.holds("default", 1)
+    assert hinter.waiting("default") == 0
     before = hinter._producer()
-    assert not hinter.holds("default", 1)
+    assert hinter.waiting("default") == 0
     assert hinter._producer() is before
 
 
-def test_a_silent_broker_is_asked_nothing_for_a_while(
-    make_app: Callable[..., Flask], silent_port: int
+def test_no_row_is_locked_while_the_broker_is_told(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hinter = make_app(CELERY_BROKER_URL=f"redis://127.0.0.1:{silent_port}/0").extensions["hinter"]
-    assert not hinter.holds("default", 1)
-    assert hinter._silent_until > time.monotonic()
-    assert not hinter.hint(str(uuid.uuid4()), "some.task", "default", 5)
+    """The broker may take its time, and the next job is waited for."""
+    monkeypatch.setattr(runner, "DRAIN_SECONDS", 0.0)
+    free: list[int] = []
+
+    def look(*_: object, **__: object) -> bool:
+        with app.app_context():
+            rows = db.session.scalars(select(Job.id).with_for_update(nowait=True)).all()
+            free.append(len(rows))
+        return True
+
+    with app.app_context():
+        first, _ = [note.delay_on_commit(str(tmp_path / "notes")) for _ in range(2)]
+        db.session.commit()
+        monkeypatch.setattr(app.extensions["hinter"], "hint", look)
+        runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
+    assert free == [2]
+
+
+def test_rabbitmq_is_asked_too(make_app: Callable[..., Flask], rabbitmq: str) -> None:
+    hinter = make_app(CELERY_BROKER_URL=rabbitmq).extensions["hinter"]
+    queue = uuid.uuid4().hex
+    assert hinter.waiting(queue) == 0, "there is no such queue"
+    assert hinter.hint(str(uuid.uuid4()), "some.task", queue, 5)
+    wait_until(lambda: hinter.waiting(queue) == 1, "RabbitMQ counted the message")
+    # Who asks on a connection that is gone does not take the broker for gone.
+    hinter._own.connection.connection.transport.sock.shutdown(socket.SHUT_RDWR)
+    assert hinter.waiting(queue) == 0
+    assert hinter.hint(str(uuid.uuid4()), "some.task", queue, 5)
+    wait_until(lambda: hinter.waiting(queue) == 2, "RabbitMQ counted both")
+    hinter.close()

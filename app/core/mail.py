@@ -18,7 +18,6 @@ from flask import Config, Flask, current_app, render_template
 from jinja2 import TemplateNotFound
 
 TIMEOUT = 20.0  # seconds to wait for each answer of the server
-GOODBYE = 2.0  # seconds to wait for the last one, on which nothing depends
 AGREED = (250, 251)
 SIGN_IN_CODES = (530, 534, 535, 538)  # RFC 4954: about us, not about the mail
 ENGLISH = "en"  # what mails are written in; translations are in folders beside them
@@ -161,8 +160,8 @@ class SmtpConnection:
     def _ready(self, sender: str, recipient: str) -> smtplib.SMTP:
         """Return a connection on which the server expects a mail from `sender` to `recipient`.
 
-        One that was kept may be gone, or have had its share of mails, and no code says which it is:
-        whatever the server refuses on it is asked again on a new one.
+        One that was kept may be gone, or have had its share of mails, and no code says so: what the
+        server refuses on it is asked again on a new one, and only that answer counts.
         """
         kept = self._kept()
         if kept is not None and self._accepts(
@@ -244,10 +243,10 @@ class SmtpConnection:
         if server is None:
             return
         try:
-            if server.sock is not None:
-                server.sock.settimeout(GOODBYE)
-            server.quit()
+            server.putcmd("quit")  # nothing depends on the answer, which may take its time
         except OSError:
+            pass
+        finally:
             server.close()
 
 

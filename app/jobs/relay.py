@@ -27,7 +27,9 @@ logger = logging.getLogger(__name__)
 BOUND = 0.2  # seconds for each step of publishing
 PAUSE = 5.0  # seconds without an attempt after one failed
 ENOUGH = 16  # hints for one kind of job in one commit: each leads its worker to the others too
+CROWDED = 32  # messages in a queue in which hints that came with their jobs leave no other
 FULL = 1000  # messages in a queue to which a sweep adds no more
+ORDINARY = 5  # the priority of a job, unless its caller gives another
 EXPECTED = "jobs expected to be committed"
 
 
@@ -66,30 +68,23 @@ class Hinter:
                 **options,
             )
         except Exception as error:
-            self._be_silent(error)
+            self._silent_until = time.monotonic() + PAUSE
+            self.close()
+            logger.warning("The broker cannot be told of jobs now, a sweep will tell it: %s", error)
             return False
         return True
 
-    def holds(self, queue: str, count: int) -> bool:
-        """Tell whether at least `count` messages wait in `queue`."""
+    def waiting(self, queue: str) -> int:
+        """Return how many messages wait in `queue`, as far as can be known: 0 if it cannot."""
         if time.monotonic() < self._silent_until:
-            return False
+            return 0
         try:
-            declared = self._producer().channel.queue_declare(queue, passive=True)
-            return declared.message_count >= count
-        except ChannelError:  # there is no such queue yet, or on Redis nothing in it
-            if self._url.startswith("amqp"):  # which closes the channel for asking
-                self.close()
-            return False
-        except Exception as error:
-            self._be_silent(error)
-            return False
-
-    def _be_silent(self, error: Exception) -> None:
-        """Leave a broker alone for a while that does not answer."""
-        self._silent_until = time.monotonic() + PAUSE
-        self.close()
-        logger.warning("The broker cannot be told of jobs now, a sweep will tell it: %s", error)
+            return self._producer().channel.queue_declare(queue, passive=True).message_count
+        except ChannelError:
+            return 0  # there is no such queue yet, or on Redis nothing in it
+        except Exception:
+            self.close()  # and the next hint finds out whether it was the connection
+            return 0
 
     def close(self) -> None:
         """Close the connection of this thread, if it has one."""

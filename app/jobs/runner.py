@@ -23,7 +23,7 @@ from app.jobs.arguments import UNREADABLE
 from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
 from app.jobs.heart import heart
 from app.jobs.models import CANCELLED, HELD
-from app.jobs.relay import ENOUGH
+from app.jobs.relay import CROWDED, ORDINARY
 from app.jobs.store import Claimed
 
 logger = logging.getLogger(__name__)
@@ -64,51 +64,59 @@ class End:
 def drain(task: Runnable, hinted: str, queue: str, *, passed_on: bool = False) -> None:
     """Do the job `hinted`, then others of its task in `queue` that are due, for half a second.
 
-    `passed_on` says that a worker which turned to other queues sent the hint.
+    If there are more, another hint says so: this worker's time for them is over, other queues wait.
+    A hint that was `passed_on` in this way stands for a worker, and leaves one at most. One that
+    came with its job is one more each time, so it leaves none where many messages wait: the other
+    tasks of the queue would wait behind ever more.
     """
+    hinter = task.flask_app.extensions["hinter"]
     until = time.monotonic() + DRAIN_SECONDS
     lease = uuid.uuid4()
-    job = _begin(task, hinted, queue, lease, passed_on)
+
+    def leads_on() -> bool:
+        return passed_on or hinter.waiting(queue) < CROWDED
+
+    job = _begin(task, hinted, queue, lease, leads_on)
     if job is None:
         return
     while job is not None:
         following = uuid.uuid4() if time.monotonic() < until else None
         job, lease = _do(task.flask_app, task, job, lease, following), following or lease
-    if time.monotonic() >= until:
+    if time.monotonic() >= until and leads_on():
         _pass_on(task, queue)
 
 
 def _begin(
-    task: Runnable, hinted: str, queue: str, lease: uuid.UUID, passed_on: bool
+    task: Runnable, hinted: str, queue: str, lease: uuid.UUID, leads_on: Callable[[], bool]
 ) -> Claimed | None:
     """Claim the job `hinted`, or the first that is due if it has a worker already.
 
     Workers that turn to other queues at once pass on the same job, and what they pass on is often
     done before its hint arrives. If such hints led nowhere, one worker after the other would fall
-    idle before the work is done. One that was passed on stands for a worker, and leaves one hint at
-    most, so it always leads on. One that came with its job would be one more each time: where many
-    messages wait it must vanish, or the other tasks of the queue would wait behind ever more.
+    idle before the work is done.
     """
-    hinter = task.flask_app.extensions["hinter"]
     with task.flask_app.app_context():
         session = db.session()
         job = store.claim(session, lease, _seconds(task), uuid.UUID(hinted))
         session.commit()
-        if job is None and (passed_on or not hinter.holds(queue, ENOUGH)):
+        if job is None and leads_on():
             job = store.claim_next(session, lease, _seconds(task), task.name, queue)
             session.commit()
         return job
 
 
 def _pass_on(task: Runnable, queue: str) -> None:
-    """Hint the next job of this kind: this worker's time for it is over, other queues wait."""
+    """Hint the next job of this kind, if one is due.
+
+    With its priority, but not before the ordinary: brokers look at that before they look at queues.
+    """
     with task.flask_app.app_context():
         waiting = store.next_due(db.session(), task.name, queue)
         db.session.commit()
-        if waiting:
-            job_id, priority = waiting
-            hinter = task.flask_app.extensions["hinter"]
-            hinter.hint(str(job_id), task.name, queue, priority, passed_on=True)
+    if waiting:
+        job_id, priority = waiting
+        hinter = task.flask_app.extensions["hinter"]
+        hinter.hint(str(job_id), task.name, queue, max(priority, ORDINARY), passed_on=True)
 
 
 def _seconds(task: Runnable) -> float:

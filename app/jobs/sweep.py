@@ -22,7 +22,7 @@ from app.core.errors import DATABASE_DOWN
 from app.extensions import db
 from app.jobs import store
 from app.jobs.models import Heartbeat, moment
-from app.jobs.relay import ENOUGH, FULL, Hinter
+from app.jobs.relay import CROWDED, ENOUGH, FULL, Hinter
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,20 @@ def hint(hinter: Hinter, lonely: Sequence[tuple[uuid.UUID, str, str, int]]) -> N
     A queue that nobody takes from, or not fast enough, is left alone: it must not fill the broker.
     """
     kinds: Counter[tuple[str, str]] = Counter()
-    full = {queue: hinter.holds(queue, FULL) for queue in {queue for _, _, queue, _ in lonely}}
+    waiting = {queue: hinter.waiting(queue) for queue in {queue for _, _, queue, _ in lonely}}
     for job_id, task, queue, priority in lonely:
         kinds[task, queue] += 1
-        if full[queue] or kinds[task, queue] > ENOUGH:
+        if kinds[task, queue] > room(waiting[queue]):
             continue
         if not hinter.hint(str(job_id), task, queue, priority):
             return
+
+
+def room(waiting: int) -> int:
+    """Return how many hints for one kind of job go to a queue in which so many messages wait."""
+    if waiting >= FULL:
+        return 0
+    return ENOUGH if waiting < CROWDED else 1
 
 
 def beat(name: str) -> datetime | None:

@@ -73,7 +73,7 @@ class DurableTask(FlaskTask):
         countdown: float = 0.0,
         eta: datetime | None = None,
         queue: str | None = None,
-        priority: int = 5,
+        priority: int = relay.ORDINARY,
         dedupe_key: str | None = None,
         owner: object = None,
     ) -> Job:
