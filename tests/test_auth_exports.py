@@ -35,7 +35,8 @@ def packed(app: Flask) -> str:
     """Do what the worker does with the last order; return the path of the export."""
     with app.app_context():
         orders = select(Job).where(Job.task == "app.auth.tasks.make_export")
-        arguments = db.session.scalars(orders).all()[-1].arguments["args"]
+        newest = orders.order_by(Job.created_at.desc()).limit(1)
+        arguments = db.session.scalars(newest).one().arguments["args"]
         app.extensions["celery"].tasks["app.auth.tasks.make_export"](*arguments)
     return f"/users/export/{arguments[0]}"
 

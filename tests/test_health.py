@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from app import create_app
 from app.core import checks
-from tests.support import Valkey, free_port
+from tests.support import Valkey, free_port, wait_until
 
 
 @pytest.fixture
@@ -49,9 +49,12 @@ def test_healthz_asks_neither_database_nor_broker() -> None:
 
 
 def test_readyz_is_ok_when_both_answer(app: Flask) -> None:
-    response = app.test_client().get("/readyz")
-    assert response.status_code == 200
-    assert response.get_json() == {"status": "ok"}
+    client = app.test_client()
+    answer = wait_until(
+        lambda: [answer for answer in (client.get("/readyz"),) if answer.status_code == 200],
+        "both answer in time",
+    )
+    assert answer[0].get_json() == {"status": "ok"}
 
 
 def test_readyz_names_both_when_both_are_down() -> None:

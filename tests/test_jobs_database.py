@@ -78,8 +78,10 @@ def test_worker_waits_for_a_database_that_is_away_at_its_start(
     )
     try:
         wait_until(lambda: worker.output.count(AWAY) >= 3, "three sweeps find no database")
+        # Whoever opens a new file first must be alone: it cannot wait for another.
+        migrated(f"sqlite:///{tmp_path / 'new' / 'app.db'}")
         obstacle.unlink()
-        migrated(url)
+        (tmp_path / "new").rename(obstacle)
         # Its broker is away, so only a sweep can tell the worker.
         app = create_app("config.TestingConfig", DATABASE_URL=url)
         with app.app_context():

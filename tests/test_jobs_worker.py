@@ -217,7 +217,9 @@ def test_urgent_jobs_are_done_first(app: Flask, enqueue: Enqueue, tmp_path: Path
     gate.touch()
     for job_id in jobs:
         assert ended(app, job_id).state == SUCCEEDED
-    assert notes.read_text().split().index("0") <= 4
+    *others, urgent = [read(app, job_id).started_at for job_id in jobs]
+    assert urgent
+    assert sum(one < urgent for one in others if one) <= 4
 
 
 def test_what_failed_after_its_handoff_is_held(
@@ -242,17 +244,17 @@ def test_the_schedule_is_made_up_for_once(app: Flask, jobs_worker: Process) -> N
             lambda: db.session.get(Heartbeat, "schedule", populate_existing=True), "a sweep"
         )
         db.session.rollback()
-        db.session.execute(
-            update(Heartbeat).where(Heartbeat.name == "schedule").values(beaten_at=moment(-2 * DAY))
-        )
-        db.session.commit()
+        last = update(Heartbeat).where(Heartbeat.name == "schedule")
 
         def ticks() -> list[str | None]:
-            db.session.rollback()
             purges = select(Job.dedupe_key).where(Job.task == "app.jobs.housekeeping.purge")
-            return list(db.session.scalars(purges))
+            planted = list(db.session.scalars(purges))
+            if not planted:  # a sweep that has read the moment already writes its own over this one
+                db.session.execute(last.values(beaten_at=moment(-2 * DAY)))
+            db.session.commit()
+            return planted
 
-        wait_until(lambda: len(ticks()) == 2, "a tick for each day")
+        wait_until(lambda: len(ticks()) == 2, "a tick for each day", every=1.0)
         for _ in range(3):
             app.extensions["hinter"].send("app.jobs.sweep.sweep", "sweep")
         assert len(set(ticks())) == 2

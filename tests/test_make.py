@@ -229,9 +229,9 @@ def test_a_taken_port_is_named(copy_of_project: Path, offset: int, name: str) ->
     port = free_port(3)
     command = ["python3", "-m", "http.server", "--bind", "127.0.0.1", str(port + offset)]
     other = Process(command, clean_environment())
+    wait_until(lambda: answers(port + offset), "the port is taken")
     run = Run(copy_of_project, port)
     try:
-        wait_until(lambda: answers(port + offset), "the port is taken")
         assert run.process.process.wait(30) != 0
         run.process.kill()
         assert f"Port {port + offset}, which {name} needs, is taken" in run.process.output

@@ -60,7 +60,7 @@ def test_nothing_leaks_over_the_life_of_an_account(
     cookies = [client.get_cookie(name) for name in ("session", "remember_token")]
     post(client, "/users/logout", form="/")
     post(client, "/users/reset", email=ADDRESS)
-    reset = link_in(inbox.wait_for(ADDRESS, 3))
+    reset = link_in(inbox.wait_for_subject(ADDRESS, "Set a new password"))
     post(client, reset, password=NEW, password_confirm=NEW)
     post(client, "/users/login", email=ADDRESS, password=NEW)
     console = capsys.readouterr()

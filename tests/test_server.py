@@ -97,12 +97,12 @@ def status_of_home(port: int, again: bool = False) -> int:
     try:
         connection.request("GET", "/")
         return connection.getresponse().status
-    except http.client.RemoteDisconnected:
+    except (ConnectionResetError, BrokenPipeError):
         if not again:
             raise
     finally:
         connection.close()
-    return status_of_home(port)
+    return status_of_home(port, again)
 
 
 def test_a_request_that_runs_is_finished_before_the_server_stops(
@@ -156,7 +156,8 @@ def test_code_that_cannot_be_loaded_replaces_nothing(
 ) -> None:
     entry = copy_of_project / "application.py"
     whole = entry.read_text("utf-8")
-    with started(OURS, port, tmp_path / "app.db", copy_of_project) as server:
+    with started(OURS, port, tmp_path / "app.db", copy_of_project, "Started worker-2") as server:
+        server.wait_for("Started worker-1")
         old = children_of(server)
         entry.write_text("import nothing_of_this_name\n", "utf-8")
         server.process.send_signal(signal.SIGHUP)

@@ -181,6 +181,7 @@ def test_rabbitmq_is_a_broker_too(
         worker.wait_for("failed, attempt 1")
         inbox.refusals.clear()
         inbox.wait_for("grace@example.com")
-        assert app.test_client().get("/readyz").status_code == 200
+        client = app.test_client()
+        wait_until(lambda: client.get("/readyz").status_code == 200, "it answers in time")
     finally:
         worker.stop()
