@@ -108,7 +108,7 @@ def _begin(
 def _pass_on(task: Runnable, queue: str) -> None:
     """Hint the next job of this kind, if one is due.
 
-    With its priority, but not before the ordinary: brokers look at that before they look at queues.
+    With its priority, but not before the ordinary: Valkey looks at that before it looks at queues.
     """
     with task.flask_app.app_context():
         waiting = store.next_due(db.session(), task.name, queue)
