@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -12,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from app.extensions import db
-from app.jobs import relay, runner, sweep
+from app.jobs import relay, runner, store, sweep
 from app.jobs.models import QUEUED, SUCCEEDED, Job
 from tests.jobs_tasks import note
 from tests.support import Valkey, wait_until
@@ -22,6 +23,13 @@ def states() -> list[str]:
     """Return the states of all jobs, oldest first."""
     db.session.rollback()
     return [job.state for job in db.session.scalars(select(Job).order_by(Job.created_at))]
+
+
+def newest(valkey: Valkey, step: int = 3) -> dict[str, Any]:
+    """Return the headers of the newest message of ordinary priority, or of another step."""
+    with redis.from_url(valkey.url(1)) as connection:
+        (message,) = connection.lrange(f"default\x06\x16{step}", 0, 0)  # type: ignore[misc]
+    return json.loads(message)["headers"]
 
 
 def fill(app: Flask, count: int) -> None:
@@ -41,6 +49,22 @@ def test_a_sweep_does_not_fill_the_broker(
         fill(app, waiting)
         sweep.hint(app.extensions["hinter"], [(uuid.uuid4(), "some.task", "default", 5)] * 100)
         assert hints() == waiting + added
+
+
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_a_task_without_a_worker_gets_one_in_a_crowded_queue(
+    app: Flask, valkey: Valkey, tmp_path: Path, is_at_work: bool
+) -> None:
+    """Else what failed once would wait until the backlog of another task is done."""
+    with app.app_context():
+        fill(app, relay.CROWDED)
+        jobs = [note.delay_on_commit(str(tmp_path / "notes")) for _ in range(2)]
+        db.session.commit()
+        if is_at_work:
+            assert store.claim(db.session(), uuid.uuid4(), 30.0, jobs[0].id)
+            db.session.commit()
+        sweep.hint(app.extensions["hinter"], [(jobs[1].id, note.name, "default", 5)])
+    assert newest(valkey)["passed_on"] is not is_at_work
 
 
 def test_a_hint_for_what_is_done_leads_to_the_others(
@@ -115,9 +139,7 @@ def test_what_is_passed_on_says_so_and_comes_before_no_other(  # noqa: PLR0917
         later_id = str(later.id)
         valkey.empty(1)
         runner.drain(note, str(first.id), "default")  # type: ignore[arg-type]
-    with redis.from_url(valkey.url(1)) as connection:
-        (message,) = connection.lrange(f"default\x06\x16{step}", 0, -1)  # type: ignore[misc]
-    headers = json.loads(message)["headers"]
+    headers = newest(valkey, step)
     assert (headers["id"], headers["passed_on"]) == (later_id, True)
 
 

@@ -160,8 +160,8 @@ class SmtpConnection:
     def _ready(self, sender: str, recipient: str) -> smtplib.SMTP:
         """Return a connection on which the server expects a mail from `sender` to `recipient`.
 
-        One that was kept may be gone, or have had its share of mails, and no code says so: what the
-        server refuses on it is asked again on a new one, and only that answer counts.
+        One that was kept may be gone, or have had its share of mails, and not every server says
+        which: what it refuses there is asked again on a new one, and only that answer counts.
         """
         kept = self._kept()
         if kept is not None and self._accepts(

@@ -65,9 +65,10 @@ def drain(task: Runnable, hinted: str, queue: str, *, passed_on: bool = False) -
     """Do the job `hinted`, then others of its task in `queue` that are due, for half a second.
 
     If there are more, another hint says so: this worker's time for them is over, other queues wait.
-    A hint that was `passed_on` in this way stands for a worker, and leaves one at most. One that
-    came with its job is one more each time, so it leaves none where many messages wait: the other
-    tasks of the queue would wait behind ever more.
+    A hint that was `passed_on` in this way stands for a worker, and leaves one at most; so does the
+    one with which a sweep gives a task a worker. One that came with its job is one more each time,
+    so it leaves none where many messages wait: the other tasks of the queue would wait behind ever
+    more.
     """
     hinter = task.flask_app.extensions["hinter"]
     until = time.monotonic() + DRAIN_SECONDS

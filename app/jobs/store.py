@@ -249,6 +249,16 @@ def unhinted(session: Session, age: float, limit: int) -> Sequence[tuple[uuid.UU
     return session.execute(statement).all()
 
 
+def at_work(session: Session) -> set[tuple[str, str]]:
+    """Return the task and queue of every job that has a worker now."""
+    statement = (
+        select(Job.task, Job.queue)
+        .where(is_open, Job.due_at > statement_moment(), Job.state == RUNNING)
+        .distinct()
+    )
+    return {(task, queue) for task, queue in session.execute(statement)}
+
+
 def storable(text: str) -> str:
     """Return `text` without what a database refuses, like a zero byte or half a character."""
     return text.replace("\0", "").encode(errors="replace").decode()[:ERROR_LENGTH]

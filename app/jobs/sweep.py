@@ -67,14 +67,19 @@ def hint(hinter: Hinter, lonely: Sequence[tuple[uuid.UUID, str, str, int]]) -> N
     """Hint a few jobs of each kind, which lead workers to the others.
 
     A queue that nobody takes from, or not fast enough, is left alone: it must not fill the broker.
+    In one that is crowded, a kind that no worker is at gets a hint that stands for a worker.
     """
     kinds: Counter[tuple[str, str]] = Counter()
     waiting = {queue: hinter.waiting(queue) for queue in {queue for _, _, queue, _ in lonely}}
+    crowded = {queue for queue, count in waiting.items() if count >= CROWDED}
+    at_work = store.at_work(db.session()) if crowded else set()
+    db.session.commit()
     for job_id, task, queue, priority in lonely:
         kinds[task, queue] += 1
         if kinds[task, queue] > room(waiting[queue]):
             continue
-        if not hinter.hint(str(job_id), task, queue, priority):
+        stands = queue in crowded and (task, queue) not in at_work
+        if not hinter.hint(str(job_id), task, queue, priority, passed_on=stands):
             return
 
 
