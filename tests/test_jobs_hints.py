@@ -59,6 +59,7 @@ def test_a_task_without_a_worker_gets_one_in_a_crowded_queue(
     with app.app_context():
         fill(app, relay.CROWDED)
         jobs = [note.delay_on_commit(str(tmp_path / "notes")) for _ in range(2)]
+        note.apply_async_on_commit([str(tmp_path / "notes")], countdown=60)
         db.session.commit()
         if is_at_work:
             assert store.claim(db.session(), uuid.uuid4(), 30.0, jobs[0].id)
