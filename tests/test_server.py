@@ -102,7 +102,7 @@ def status_of_home(port: int, again: bool = False) -> int:
             raise
     finally:
         connection.close()
-    return status_of_home(port, again)
+    return status_of_home(port)
 
 
 def test_a_request_that_runs_is_finished_before_the_server_stops(

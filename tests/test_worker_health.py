@@ -132,9 +132,8 @@ def test_a_worker_whose_children_hang_in_sweeps_is_not_well(
     children = psutil.Process(one.process.pid).children()
     with worker(app, ROOT, "two@test"):
         with app.app_context():
-            db.session.execute(
-                update(Heartbeat).values(name=Heartbeat.name)
-            )  # who stops has no lock
+            # Now none of them has the lock, which the other worker needs.
+            db.session.execute(update(Heartbeat).values(name=Heartbeat.name))
             for child in children:
                 child.send_signal(signal.SIGSTOP)
             db.session.rollback()

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from email.headerregistry import HeaderRegistry
 from email.message import EmailMessage
@@ -242,12 +243,8 @@ class SmtpConnection:
         server, self._server = self._kept(), None
         if server is None:
             return
-        try:
+        with closing(server), suppress(OSError):
             server.putcmd("quit")  # nothing depends on the answer, which may take its time
-        except OSError:
-            pass
-        finally:
-            server.close()
 
 
 def _transfer(server: smtplib.SMTP, message: EmailMessage, handoff: Callable[[], None]) -> str:

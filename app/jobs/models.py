@@ -17,6 +17,7 @@ QUEUED, RUNNING = "queued", "running"
 SUCCEEDED, DEAD, HELD, CANCELLED = "succeeded", "dead", "held", "cancelled"
 OPEN = (QUEUED, RUNNING)
 CLOSED = (SUCCEEDED, DEAD, HELD, CANCELLED)
+ORDINARY = 5  # the priority of a job, unless its caller gives another
 
 
 class moment(GenericFunction[datetime]):
@@ -77,7 +78,7 @@ class Job(Base):
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4)
     task: Mapped[str] = mapped_column(String(255))
     queue: Mapped[str] = mapped_column(String(64))
-    priority: Mapped[int] = mapped_column(default=5)  # 0 is first, 9 is last
+    priority: Mapped[int] = mapped_column(default=ORDINARY)  # 0 is first, 9 is last
     arguments: Mapped[dict[str, Any]] = mapped_column(Arguments)
     dedupe_key: Mapped[str | None] = mapped_column(String(255), unique=True)
     state: Mapped[str] = mapped_column(String(16), default=QUEUED)

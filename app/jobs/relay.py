@@ -29,7 +29,6 @@ PAUSE = 5.0  # seconds without an attempt after one failed
 ENOUGH = 16  # hints for one kind of job in one commit; they lead their workers to the others
 CROWDED = 32  # messages in a queue in which hints that came with their jobs leave no other
 FULL = 1000  # messages in a queue to which a sweep adds no more
-ORDINARY = 5  # the priority of a job, unless its caller gives another
 EXPECTED = "jobs expected to be committed"
 
 

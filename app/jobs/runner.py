@@ -22,8 +22,8 @@ from app.jobs import store
 from app.jobs.arguments import UNREADABLE
 from app.jobs.current import Cancelled, CurrentJob, LeaseLost, PermanentError
 from app.jobs.heart import heart
-from app.jobs.models import CANCELLED, HELD
-from app.jobs.relay import CROWDED, ORDINARY
+from app.jobs.models import CANCELLED, HELD, ORDINARY
+from app.jobs.relay import CROWDED
 from app.jobs.store import Claimed
 
 logger = logging.getLogger(__name__)

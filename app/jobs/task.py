@@ -16,7 +16,7 @@ from app.extensions import db
 from app.jobs import relay, runner
 from app.jobs.arguments import Sealed
 from app.jobs.current import CurrentJob
-from app.jobs.models import Job, moment
+from app.jobs.models import ORDINARY, Job, moment
 
 ARGUMENTS_SIZE = 64 * 1024  # bytes of JSON
 
@@ -73,7 +73,7 @@ class DurableTask(FlaskTask):
         countdown: float = 0.0,
         eta: datetime | None = None,
         queue: str | None = None,
-        priority: int = relay.ORDINARY,
+        priority: int = ORDINARY,
         dedupe_key: str | None = None,
         owner: object = None,
     ) -> Job:
